@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest'
+import { CreateImages, parseSize } from './create-images.ts'
+import { describeIssues } from './errors.ts'
+
+function refusal(body: unknown): string {
+  const result = CreateImages.safeParse(body)
+  if (result.success) throw new Error(`accepted ${JSON.stringify(body)}`)
+  return describeIssues(result.error)
+}
+
+describe('CreateImages', () => {
+  it('fills in how many and the format, and leaves seed, size and steps to the service', () => {
+    expect(CreateImages.parse({ prompt: '  a red fox ' })).toEqual({
+      prompt: 'a red fox',
+      n: 1,
+      format: 'png',
+    })
+  })
+
+  it('takes every field at its limits', () => {
+    const least = { prompt: 'x', n: 1, seed: 0, size: '64x64', steps: 1, format: 'png' }
+    const most = {
+      prompt: 'x'.repeat(1000),
+      n: 8,
+      seed: 4294967295,
+      size: '1024x1024',
+      steps: 8,
+      format: 'png',
+    }
+    expect(CreateImages.parse(least)).toEqual(least)
+    expect(CreateImages.parse(most)).toEqual(most)
+  })
+
+  it('counts an emoji as one character', () => {
+    expect(CreateImages.safeParse({ prompt: '🦊'.repeat(1000) }).success).toBe(true)
+    expect(refusal({ prompt: '🦊'.repeat(1001) })).toBe('prompt is 1001 characters; the limit is 1000')
+  })
+
+  it.each([
+    [{ prompt: 'x'.repeat(1203) }, 'prompt is 1203 characters; the limit is 1000'],
+    [{ prompt: '   ' }, 'prompt is empty; say what to draw'],
+    [{}, 'prompt is missing; it must be a string'],
+    [{ prompt: 7 }, 'prompt is 7; it must be a string'],
+    [{ prompt: 'x', n: 9 }, 'n is 9; the limit is 8'],
+    [{ prompt: 'x', n: 0 }, 'n is 0; the least is 1'],
+    [{ prompt: 'x', n: 1.5 }, 'n is 1.5; it must be a whole number'],
+    [{ prompt: 'x', seed: 4294967296 }, 'seed is 4294967296; the limit is 4294967295'],
+    [{ prompt: 'x', seed: -1 }, 'seed is -1; the least is 0'],
+    [{ prompt: 'x', seed: null }, 'seed is null; it must be a whole number'],
+    [{ prompt: 'x', seed: '7' }, 'seed is "7"; it must be a whole number'],
+    [{ prompt: 'x', steps: 80 }, 'steps is 80; the limit is 8'],
+    [{ prompt: 'x', format: 'gif' }, 'format is "gif"; only "png" is made'],
+    [{ prompt: 'x', cfg: 1, __sampler: 2 }, 'unknown field "cfg", "__sampler"'],
+    ['a red fox', 'the body must be a JSON object'],
+    [null, 'the body must be a JSON object'],
+    [[], 'the body must be a JSON object'],
+  ])('refuses %j with a message that carries the numbers', (body, message) => {
+    expect(refusal(body)).toBe(message)
+  })
+
+  it.each([
+    '512',
+    '512x',
+    'x512',
+    '512X512',
+    '512 x 512',
+    '60x512',
+    '512x1032',
+    '500x512',
+    '0x0',
+    '-64x64',
+    '',
+  ])('refuses the size %j', (size) => {
+    expect(refusal({ prompt: 'x', size })).toBe(
+      `size is "${size}"; it must be WIDTHxHEIGHT, both multiples of 8 from 64 to 1024`,
+    )
+  })
+
+  it('names everything that is wrong at once', () => {
+    expect(refusal({ prompt: '', n: 9 })).toBe('prompt is empty; say what to draw; n is 9; the limit is 8')
+  })
+
+  it('shows no more than the head of a long value', () => {
+    expect(refusal({ prompt: 'x', size: 'y'.repeat(10_000) }).length).toBeLessThan(200)
+  })
+})
+
+describe('parseSize', () => {
+  it('reads width before height', () => {
+    expect(parseSize('512x384')).toEqual({ width: 512, height: 384 })
+  })
+
+  it('does not guess at a text that was never validated', () => {
+    expect(() => parseSize('big')).toThrow(/This is a bug/)
+  })
+})

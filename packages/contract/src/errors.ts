@@ -1,0 +1,33 @@
+import { z } from 'zod'
+
+/** Every code an error can carry, over HTTP or on an image; codes are API and are never renamed. */
+export const ErrorCode = z.enum([
+  // caller
+  'invalid_request',
+  'not_found',
+  'image_not_found',
+  'image_not_ready',
+  'expired',
+  'payload_too_large',
+  'unsupported_media_type',
+  // capacity: wait and try again
+  'queue_full',
+  'unavailable',
+  'model_not_ready',
+  // failure
+  'generation_failed',
+  // bug
+  'internal',
+])
+export type ErrorCode = z.infer<typeof ErrorCode>
+
+/** The one shape of an error answer. */
+export const ErrorBody = z.object({
+  error: z.object({ code: ErrorCode, message: z.string(), requestId: z.string() }),
+})
+export type ErrorBody = z.infer<typeof ErrorBody>
+
+/** Says in one line everything that is wrong with a request. */
+export function describeIssues(error: z.ZodError): string {
+  return error.issues.map((issue) => issue.message).join('; ')
+}

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { ImageTimings } from './images-resource.ts'
+
+/** Payload of one job: one image. Carries a version so that old and new workers can share a queue. */
+export const ImageJob = z.object({
+  version: z.literal(1),
+  id: z.string(),
+  index: z.int().min(0),
+  prompt: z.string(),
+  seed: z.int().min(0),
+  width: z.int().min(1),
+  height: z.int().min(1),
+  steps: z.int().min(1),
+})
+export type ImageJob = z.infer<typeof ImageJob>
+
+/**
+ * Progress of a job. `begun` counts how often an engine began to draw it, and outlives a crash: it tells a
+ * job that was drawn when its worker died from one that was only held by it.
+ */
+export const ImageProgress = z.object({ begun: z.int().min(1), step: z.int().min(0) })
+export type ImageProgress = z.infer<typeof ImageProgress>
+
+/** What a worker returns for a job whose bytes it has stored. */
+export const ImageResult = z.object({
+  seed: z.int(),
+  width: z.int(),
+  height: z.int(),
+  steps: z.int(),
+  timingsMs: ImageTimings,
+  batchSize: z.int(),
+})
+export type ImageResult = z.infer<typeof ImageResult>
+
+/** What a worker announces of the model it serves. */
+export const ModelDescription = z.object({
+  name: z.string(),
+  plan: z.string(),
+  nativeSize: z.int(),
+  defaultSteps: z.int(),
+})
+export type ModelDescription = z.infer<typeof ModelDescription>

@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { ErrorCode } from './errors.ts'
+
+export const ImageStatus = z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled'])
+export type ImageStatus = z.infer<typeof ImageStatus>
+
+/** True when nothing will change the status any more, so that a poll can stop. */
+export function isTerminal(status: ImageStatus): boolean {
+  return status !== 'queued' && status !== 'running'
+}
+
+/** A request with everything filled in that its caller left out. */
+export const ImageRequest = z.object({
+  model: z.string(),
+  prompt: z.string(),
+  n: z.int(),
+  /** Of image 0; image i is drawn from (seed + i) modulo 2^32. */
+  seed: z.int(),
+  size: z.string(),
+  steps: z.int(),
+  format: z.literal('png'),
+})
+export type ImageRequest = z.infer<typeof ImageRequest>
+
+/** Milliseconds spent on the batch an image was drawn in. */
+export const ImageTimings = z.object({
+  encodePrompts: z.number(),
+  steps: z.array(z.number()),
+  decode: z.number(),
+  encodePng: z.number(),
+})
+export type ImageTimings = z.infer<typeof ImageTimings>
+
+/** One image of a request. `url`, `width`, `height` and `timingsMs` are there once it has succeeded. */
+export const Image = z.object({
+  index: z.int(),
+  seed: z.int(),
+  status: ImageStatus,
+  /** Steps done, while it runs. */
+  step: z.int().optional(),
+  steps: z.int(),
+  /** Left out again when the bytes have expired. */
+  url: z.string().optional(),
+  width: z.int().optional(),
+  height: z.int().optional(),
+  timingsMs: ImageTimings.optional(),
+  error: z.object({ code: ErrorCode, message: z.string() }).optional(),
+})
+export type Image = z.infer<typeof Image>
+
+/** What `POST /api/v1/images` and `GET /api/v1/images/:id` answer. */
+export const ImagesResource = z.object({
+  id: z.string(),
+  status: ImageStatus,
+  createdAt: z.iso.datetime(),
+  request: ImageRequest,
+  images: z.array(Image),
+})
+export type ImagesResource = z.infer<typeof ImagesResource>
+
+/** The seed of one image of a request: the first one's plus its index, within 32 bits. */
+export function seedOf(first: number, index: number): number {
+  return (first + index) % 2 ** 32
+}

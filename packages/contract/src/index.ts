@@ -1,0 +1,5 @@
+export * from './create-images.ts'
+export * from './errors.ts'
+export * from './image-job.ts'
+export * from './images-resource.ts'
+export * from './names.ts'

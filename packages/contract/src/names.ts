@@ -1,0 +1,42 @@
+/** Prefix of every key. The braces make one Redis Cluster slot of them all. */
+export const DEFAULT_PREFIX = '{sd}'
+
+/** A day: how much longer a request is known than its bytes are kept, so that 410 can be told from 404. */
+const KNOWN_EXTRA_SECONDS = 86_400
+
+/** How long the record and the jobs of a request are kept, given how long its bytes are. */
+export function knownForSeconds(resultTtlSeconds: number): number {
+  return resultTtlSeconds + KNOWN_EXTRA_SECONDS
+}
+
+/** How long an announcement holds: longer than a cluster stays scaled to zero. Workers renew it every hour. */
+export const MODEL_TTL_SECONDS = 30 * 86_400
+
+/** The queue of a model's images; BullMQ allows no ':' in it and file-like names no '/'. */
+export function imagesQueueName(model: string): string {
+  return `images.${slug(model)}`
+}
+
+/** Id of the job that draws one image; the same each time, so that a repeat overwrites itself. */
+export function imageJobId(id: string, index: number): string {
+  return `${id}-${index}`
+}
+
+/** Key of an image's bytes; written with a TTL. */
+export function imageBytesKey(prefix: string, id: string, index: number): string {
+  return `${prefix}:bytes:${id}:${index}`
+}
+
+/** Key of a request as it was resolved; written with a TTL. */
+export function imageRequestKey(prefix: string, id: string): string {
+  return `${prefix}:requests:${id}`
+}
+
+/** Key under which workers announce a model (`ModelDescription` as JSON); written with a TTL. */
+export function modelKey(prefix: string, model: string): string {
+  return `${prefix}:models:${slug(model)}`
+}
+
+function slug(model: string): string {
+  return model.replaceAll('/', '--').replaceAll(/[^\w.-]/g, '-')
+}
