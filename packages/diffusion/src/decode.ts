@@ -1,0 +1,44 @@
+import type { FloatTensor } from './graph-session.ts'
+import { type LatentShape, toChannelsLast } from './layout.ts'
+import type { Model } from './model.ts'
+
+export type Pixels = { rgb: Uint8Array; width: number; height: number }
+
+/**
+ * Decodes latents [images, channels, height / 8, width / 8] to 8-bit RGB, one image after another: the decoder's
+ * feature maps are the largest of the whole pipeline, and a batch would multiply them.
+ */
+export async function decode(model: Model, latents: Float32Array, shape: LatentShape): Promise<Pixels[]> {
+  const { scalingFactor } = model.manifest.vae
+  const one = { ...shape, batch: 1 }
+  const valuesPerImage = latents.length / shape.batch
+  const images: Pixels[] = []
+  for (let image = 0; image < shape.batch; image++) {
+    const values = latents.subarray(image * valuesPerImage, (image + 1) * valuesPerImage)
+    const scaled = toChannelsLast(values, one).map((value) => value / scalingFactor)
+    images.push(
+      toRgb(await runDecoder(model, { data: scaled, dims: [1, shape.height, shape.width, shape.channels] })),
+    )
+  }
+  return images
+}
+
+async function runDecoder(model: Model, latents: FloatTensor): Promise<FloatTensor> {
+  let features = latents
+  for (const graph of model.decoder) {
+    const outputs = await graph.run({ latents: features, features })
+    features = outputs.features_out ?? outputs.pixels!
+  }
+  return features
+}
+
+/** -1…1 to 0…255, rounding halves to even as numpy does in diffusers' `numpy_to_pil`. */
+function toRgb({ data, dims }: FloatTensor): Pixels {
+  const rgb = new Uint8Array(data.length)
+  for (let i = 0; i < data.length; i++) {
+    const value = Math.fround(Math.min(Math.max(data[i]! / 2 + 0.5, 0), 1) * 255)
+    const floor = Math.floor(value)
+    rgb[i] = value - floor === 0.5 ? floor + (floor % 2) : Math.round(value)
+  }
+  return { rgb, height: dims[1]!, width: dims[2]! }
+}

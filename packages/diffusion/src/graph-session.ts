@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { ModelError } from './model-error.ts'
+
+/** A float32 tensor: values and shape. */
+export type FloatTensor = { data: Float32Array; dims: readonly number[] }
+export type GraphInput = FloatTensor | { data: Int32Array; dims: readonly number[] }
+
+/** One graph of a compiled model, ready to run. */
+export type GraphSession = {
+  name: string
+  inputNames: readonly string[]
+  /**
+   * Runs the graph; blocks the thread meanwhile.
+   * @throws ModelError when the inputs are not the graph's own
+   */
+  run(inputs: Record<string, GraphInput>): Promise<Record<string, FloatTensor>>
+}
+
+/** Opens a graph and lets ONNX Runtime prepare its weights. */
+export async function openGraph(
+  folder: string,
+  name: string,
+  { threads }: { threads: number },
+): Promise<GraphSession> {
+  const path = join(folder, `${name}.onnx`)
+  const session = await InferenceSession.create(path, {
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    // The sessions of a process take turns; idle threads that spin slow the one at work by a sixth.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  }).catch((cause) => {
+    throw new ModelError(`${path} cannot be opened: ${(cause as Error).message}`, { cause })
+  })
+  return {
+    name,
+    inputNames: session.inputNames,
+    async run(inputs) {
+      const feeds: Record<string, Tensor> = {}
+      for (const input of session.inputNames) {
+        const value = inputs[input]
+        if (!value)
+          throw new ModelError(`${path} wants input ${input}; the model was compiled by another version`)
+        feeds[input] =
+          value.data instanceof Float32Array
+            ? new Tensor('float32', value.data, value.dims)
+            : new Tensor('int32', value.data, value.dims)
+      }
+      const results = await session.run(feeds)
+      return Object.fromEntries(
+        Object.entries(results).map(([output, tensor]) => [
+          output,
+          { data: tensor.data as Float32Array, dims: tensor.dims },
+        ]),
+      )
+    },
+  }
+}

@@ -1,0 +1,50 @@
+import * as z from 'zod'
+import { SchedulerConfig } from './schedule.ts'
+
+/** Format of the compiled folder; a change that an older reader would misread raises it. */
+export const MANIFEST_VERSION = 1
+
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+const TextEncoderNumbers = z.object({
+  hiddenSize: z.int().positive(),
+  positions: z.int().positive(),
+  /** 2 is the legacy value: pool at the largest id. Otherwise at the first id equal to it. */
+  eosTokenId: z.int(),
+})
+
+/** `model.json` of a compiled model: everything the runtime needs, and what the model was made from. */
+export const Manifest = z.object({
+  version: z.literal(MANIFEST_VERSION),
+  compilerVersion: z.string(),
+  name: z.string(),
+  /** SHA-256 over the source's files; two equal sources give the same compiled model. */
+  sourceHash: Sha256,
+  sourceFiles: z.record(z.string(), Sha256),
+  plan: z.enum(['fp32']),
+  textEncoder: TextEncoderNumbers,
+  textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),
+  unet: z.object({
+    latentChannels: z.int().positive(),
+    modelChannels: z.int().positive(),
+    additionTimeEmbedDim: z.int().positive(),
+    flipSinToCos: z.boolean(),
+    freqShift: z.number(),
+    /** Latent pixels a side at the size the model was trained for. */
+    sampleSize: z.int().positive(),
+  }),
+  vae: z.object({ scalingFactor: z.number().positive(), spatialFactor: z.int().positive() }),
+  scheduler: SchedulerConfig,
+  forceZerosForEmptyPrompt: z.boolean(),
+  defaultSteps: z.int().positive(),
+  /** Graph names in running order, without `.onnx`. */
+  graphs: z.object({
+    textEncoder: z.string(),
+    textEncoder2: z.string(),
+    denoiser: z.array(z.string()).min(1),
+    decoder: z.array(z.string()).min(1),
+  }),
+  /** Every other file of the folder, relative to it. */
+  files: z.record(z.string(), z.object({ bytes: z.int().nonnegative(), sha256: Sha256 })),
+})
+export type Manifest = z.infer<typeof Manifest>

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { ModelInfo } from './engine.ts'
+import { type GraphSession, openGraph } from './graph-session.ts'
+import { Manifest } from './manifest.ts'
+import { ModelError } from './model-error.ts'
+import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
+
+/** A compiled model, loaded: its numbers, tokenizers and ONNX Runtime sessions. */
+export type Model = {
+  manifest: Manifest
+  tokenizer: Tokenizer
+  tokenizer2: Tokenizer
+  textEncoder: GraphSession
+  textEncoder2: GraphSession
+  denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
+  decoder: GraphSession[]
+}
+
+const HASH_CHUNK_BYTES = 4 << 20
+
+/**
+ * Loads a compiled model after checking that every file is what the manifest says.
+ * Blocks its thread while ONNX Runtime prepares the weights.
+ * @throws ModelError naming the file that is missing or differs
+ */
+export async function loadModel(folder: string, { threads }: { threads: number }): Promise<Model> {
+  const manifest = await readManifest(folder)
+  await checkFiles(folder, manifest)
+  const open = (name: string) => openGraph(folder, name, { threads })
+  const [down, mid, up] = manifest.graphs.denoiser
+  if (!down || !mid || !up)
+    throw new ModelError(
+      `model.json lists ${manifest.graphs.denoiser.length} denoiser graphs; 3 are expected`,
+    )
+  const decoder: GraphSession[] = []
+  for (const name of manifest.graphs.decoder) decoder.push(await open(name))
+  return {
+    manifest,
+    tokenizer: await loadTokenizer(join(folder, 'tokenizer')),
+    tokenizer2: await loadTokenizer(join(folder, 'tokenizer_2')),
+    textEncoder: await open(manifest.graphs.textEncoder),
+    textEncoder2: await open(manifest.graphs.textEncoder2),
+    denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
+    decoder,
+  }
+}
+
+/** Reads `model.json`. @throws ModelError when it is missing or of another version */
+export async function readManifest(folder: string): Promise<Manifest> {
+  const path = join(folder, 'model.json')
+  const text = await readFile(path, 'utf8').catch((cause) => {
+    throw new ModelError(`${path} is missing; ${folder} is not a compiled model`, { cause })
+  })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new ModelError(`${path} is not JSON; compile the model again`, { cause })
+  }
+  const parsed = Manifest.safeParse(value)
+  if (!parsed.success)
+    throw new ModelError(`${path} was written by another version; compile the model again`, {
+      cause: parsed.error,
+    })
+  return parsed.data
+}
+
+async function checkFiles(folder: string, manifest: Manifest): Promise<void> {
+  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
+    const path = join(folder, name)
+    const found = await stat(path).then(
+      (entry) => entry.size,
+      () => undefined,
+    )
+    if (found === undefined) throw new ModelError(`${path} is missing; compile the model again`)
+    if (found !== bytes)
+      throw new ModelError(`${path} is ${found} bytes; model.json says ${bytes}. Compile the model again`)
+    const hash = createHash('sha256')
+    await pipeline(createReadStream(path, { highWaterMark: HASH_CHUNK_BYTES }), hash)
+    if (hash.digest('hex') !== sha256)
+      throw new ModelError(
+        `${path} is damaged: its SHA-256 is not the one in model.json. Compile the model again`,
+      )
+  }
+}
+
+/** What the model says of itself to those who ask for pictures. */
+export function describeModel({ name, plan, unet, vae, defaultSteps }: Manifest): ModelInfo {
+  return { name, plan, nativeSize: unet.sampleSize * vae.spatialFactor, defaultSteps }
+}

@@ -1,0 +1,63 @@
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo } from './engine.ts'
+import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
+
+type Call = {
+  resolve(images: DrawnImage[]): void
+  reject(error: unknown): void
+  onStep: GenerateOptions['onStep']
+}
+
+/**
+ * Loads a compiled model on a thread of its own and waits until it can draw.
+ * `threads` defaults to the CPUs this process may use.
+ * @throws ModelError (by message) when the model cannot be loaded
+ */
+export async function startEngine({
+  modelDir,
+  threads = availableParallelism(),
+}: Pick<EngineOptions, 'modelDir'> & Partial<EngineOptions>): Promise<Engine> {
+  const workerData: EngineOptions = { modelDir, threads }
+  const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData })
+  let call: Call | undefined
+  let closing = false
+  const ready = Promise.withResolvers<{ model: ModelInfo; loadMs: number }>()
+  const death = Promise.withResolvers<Error>()
+
+  thread.on('message', (message: FromEngine) => {
+    if (message.kind === 'ready') return ready.resolve(message)
+    if (message.kind === 'step') return call?.onStep?.(message.step)
+    const ended = call
+    call = undefined
+    if (message.kind === 'drawn') ended?.resolve(message.images)
+    else ended?.reject(message.error)
+  })
+  thread.on('error', (error) => end(error as Error))
+  thread.on('exit', (code) => end(new Error(`the engine's thread ended with code ${code}`)))
+
+  function end(error: Error): void {
+    ready.reject(error)
+    call?.reject(error)
+    call = undefined
+    if (!closing) death.resolve(error)
+  }
+
+  const { model, loadMs } = await ready.promise
+  return {
+    model,
+    loadMs,
+    died: death.promise,
+    generate(inputs: ImageInput[], { onStep } = {}) {
+      if (call) throw new Error('the engine was called while it draws. This is a bug.')
+      return new Promise((resolve, reject) => {
+        call = { resolve, reject, onStep }
+        thread.postMessage({ inputs } satisfies ToEngine)
+      })
+    },
+    async close() {
+      closing = true
+      await thread.terminate()
+    },
+  }
+}
