@@ -1,0 +1,52 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+
+const CHUNK_BYTES = 4 << 20
+
+/** SHA-256 of a file's bytes, read in chunks. */
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), hash)
+  return hash.digest('hex')
+}
+
+/**
+ * Hashes a source's files. Hashes are remembered in `memoPath` by size and modification time, so that a model of
+ * several gigabytes is read once, not at every start.
+ */
+export async function hashFiles(
+  folder: string,
+  files: string[],
+  memoPath: string,
+): Promise<{ hash: string; files: Record<string, string> }> {
+  const memo = await readMemo(memoPath)
+  const hashes: Record<string, string> = {}
+  for (const file of files) {
+    const path = join(folder, file)
+    const { size, mtimeNs, ino } = await stat(path, { bigint: true })
+    const stamp = `${ino} ${size} ${mtimeNs}`
+    const known = memo[path]
+    const sha256 = known?.stamp === stamp ? known.sha256 : await sha256OfFile(path)
+    memo[path] = { stamp, sha256 }
+    hashes[file] = sha256
+  }
+  await mkdir(dirname(memoPath), { recursive: true })
+  const draft = `${memoPath}.${randomUUID()}`
+  await writeFile(draft, JSON.stringify(memo))
+  await rename(draft, memoPath)
+  return { hash: createHash('sha256').update(JSON.stringify(hashes)).digest('hex'), files: hashes }
+}
+
+type Memo = Record<string, { stamp: string; sha256: string }>
+
+/** A memo that cannot be read costs time, nothing else: the files are hashed again. */
+async function readMemo(path: string): Promise<Memo> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch {
+    return {}
+  }
+}

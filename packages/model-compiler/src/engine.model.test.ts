@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Engine, generate, type ImageInput, loadModel, startEngine } from '@sdcpu/diffusion'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { prepareModel } from './prepare-model.ts'
+
+const FIXTURE = join(import.meta.dirname, 'fixtures/models/twolevels')
+
+let dataDir: string
+let modelDir: string
+let engine: Engine
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'sd-engine-'))
+  modelDir = (await prepareModel({ model: FIXTURE, dataDir, plan: 'fp32' })).dir
+  engine = await startEngine({ modelDir, threads: 2 })
+})
+afterAll(async () => {
+  await engine?.close()
+  await rm(dataDir, { recursive: true, force: true })
+})
+
+const input = (changes: Partial<ImageInput> = {}): ImageInput => ({
+  prompt: 'a red fox, 8k',
+  seed: 7,
+  width: 64,
+  height: 64,
+  steps: 3,
+  ...changes,
+})
+
+it('says what the model is', () => {
+  expect(engine.model).toEqual({ name: 'twolevels', plan: 'fp32', nativeSize: 64, defaultSteps: 4 })
+  expect(engine.loadMs).toBeGreaterThan(0)
+})
+
+it('draws on its thread what the pipeline draws', async () => {
+  const steps: number[] = []
+  const [image] = await engine.generate([input()], { onStep: (step) => steps.push(step) })
+  const [expected] = await generate(await loadModel(modelDir, { threads: 2 }), [input()])
+  expect(Buffer.from(image!.png).equals(Buffer.from(expected!.png))).toBe(true)
+  expect(steps).toEqual([1, 2, 3])
+  expect(image!.timingsMs.steps).toHaveLength(3)
+})
+
+it('draws the same bytes with one thread as with two', async () => {
+  const single = await startEngine({ modelDir, threads: 1 })
+  const [one] = await single.generate([input()])
+  const [two] = await engine.generate([input()])
+  await single.close()
+  expect(Buffer.from(one!.png).equals(Buffer.from(two!.png))).toBe(true)
+})
+
+it('leaves the event loop free while it draws', async () => {
+  let ticks = 0
+  const timer = setInterval(() => ticks++, 5)
+  await engine.generate([input({ width: 256, height: 256, steps: 8 })])
+  clearInterval(timer)
+  expect(ticks).toBeGreaterThan(5)
+})
+
+it.each<[string, ImageInput[], RegExp]>([
+  ['an empty batch', [], /a batch has at least one picture; this one has 0/],
+  [
+    'two shapes in a batch',
+    [input(), input({ width: 128 })],
+    /64x64 in 3 steps and 128x64 in 3 do not go together/,
+  ],
+  [
+    'a size that is no multiple of the latent pixel',
+    [input({ width: 66 })],
+    /width is 66; it must be a multiple of 4/,
+  ],
+  ['no steps', [input({ steps: 0 })], /steps is 0; it must be a whole number from 1 to 1000/],
+])('refuses %s and draws on', async (_what, inputs, message) => {
+  await expect(engine.generate(inputs)).rejects.toThrow(message)
+  expect(await engine.generate([input({ steps: 1 })])).toHaveLength(1)
+})
+
+it('refuses a folder that is no compiled model', async () => {
+  await expect(startEngine({ modelDir: dataDir, threads: 1 })).rejects.toThrow(/is not a compiled model/)
+})
+
+it('ends a call and reports its death when its thread is gone', async () => {
+  const doomed = await startEngine({ modelDir, threads: 1 })
+  const call = doomed.generate([input({ width: 512, height: 512, steps: 8 })])
+  await doomed.close()
+  await expect(call).rejects.toThrow(/thread ended/)
+})

@@ -1,0 +1,73 @@
+import { access, mkdir, readFile, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Manifest } from '@sdcpu/diffusion'
+import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from './compile.ts'
+import { CompileError } from './compile-error.ts'
+import { hashFiles } from './content-hash.ts'
+import { publishFolder } from './draft-folder.ts'
+import { openSource } from './source.ts'
+
+/** Folder of the model that comes with the repository. */
+export const DEMO_FOLDER = fileURLToPath(new URL('../../../models/demo', import.meta.url))
+
+export type PrepareOptions = {
+  /** `demo`, or a folder: a model in diffusers layout, or one that is compiled already. */
+  model: string
+  dataDir: string
+  plan: Plan
+  onProgress?: (progress: CompileProgress) => void
+}
+
+/**
+ * Gives the folder of the compiled model, compiling it under `dataDir` unless the same source was compiled before.
+ * @throws CompileError when there is no such model, or it cannot be compiled.
+ */
+export async function prepareModel({
+  model,
+  dataDir,
+  plan,
+  onProgress,
+}: PrepareOptions): Promise<{ dir: string }> {
+  const folder = model === 'demo' ? DEMO_FOLDER : resolve(model)
+  if (!(await isFolder(folder)))
+    throw new CompileError(
+      `there is no model "${model}": neither "demo" nor a folder (${folder}). Give a folder in diffusers layout or a compiled one`,
+    )
+  if (await exists(join(folder, 'model.json'))) return { dir: await checkCompiled(folder, plan) }
+  const source = await openSource(folder)
+  const name = basename(folder)
+  const { hash, files } = await hashFiles(folder, source.files, join(dataDir, 'models', 'hashes.json'))
+  const dir = join(dataDir, 'models', `${name}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`)
+  if (await exists(join(dir, 'model.json'))) return { dir }
+  await mkdir(join(dataDir, 'models'), { recursive: true })
+  await publishFolder(
+    dir,
+    () => exists(join(dir, 'model.json')),
+    (draft) => compileModel(source, draft, { name, plan, sourceHash: hash, sourceFiles: files, onProgress }),
+  )
+  return { dir }
+}
+
+async function checkCompiled(folder: string, plan: Plan): Promise<string> {
+  const parsed = Manifest.safeParse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')))
+  if (!parsed.success)
+    throw new CompileError(`${folder}/model.json was not written by this version; compile the source again`, {
+      cause: parsed.error,
+    })
+  if (parsed.data.plan !== plan)
+    throw new CompileError(`${folder} is compiled with plan ${parsed.data.plan}; ${plan} was asked for`)
+  return folder
+}
+
+const isFolder = (path: string) =>
+  stat(path).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  )
+
+const exists = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )

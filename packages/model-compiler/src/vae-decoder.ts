@@ -1,0 +1,81 @@
+import { resnet } from './blocks.ts'
+import type { VaeConfig } from './configs.ts'
+import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
+import type { WeightsSource } from './weights-source.ts'
+
+// AutoencoderKL's norms have their own epsilon, not a config key (diffusers autoencoders/vae.py).
+const EPSILON = 1e-6
+
+/**
+ * The VAE decoder as one graph per resolution: `vae_mid` takes `latents` [batch, height, width, latents] already divided
+ * by the scaling factor, each `vae_up_N` the `features` of the one before; the last gives `pixels`
+ * [batch, height, width, 3], about -1 to 1. Follows diffusers' `AutoencoderKL.decode`.
+ */
+export function buildVaeDecoder(config: VaeConfig, weights: WeightsSource): Graph[] {
+  const widths = config.block_out_channels.toReversed()
+  return [buildMid(config, weights, widths[0]!), ...widths.map((_, i) => buildUp(config, weights, widths, i))]
+}
+
+function buildMid(config: VaeConfig, weights: WeightsSource, width: number): Graph {
+  const g = createGraphBuilder('vae_mid', weights)
+  const groups = config.norm_num_groups
+  const latents = g.input('latents', ['batch', 'height', 'width', config.latent_channels])
+  const unpacked = config.use_post_quant_conv
+    ? g.linear(latents, 'post_quant_conv', [config.latent_channels, config.latent_channels])
+    : latents
+  const options = { inputs: width, outputs: width, groups, epsilon: EPSILON }
+  let x = g.conv3x3(unpacked, 'decoder.conv_in', [config.latent_channels, width])
+  x = resnet(g, x, 'decoder.mid_block.resnets.0', options)
+  if (config.mid_block_add_attention) x = attention(g, x, 'decoder.mid_block.attentions.0', width, groups)
+  x = resnet(g, x, 'decoder.mid_block.resnets.1', options)
+  g.output('features_out', x, ['batch', 'height', 'width', width])
+  return g.graph
+}
+
+function buildUp(config: VaeConfig, weights: WeightsSource, widths: number[], index: number): Graph {
+  const g = createGraphBuilder(`vae_up_${index}`, weights)
+  const outputs = widths[index]!
+  let inputs = index === 0 ? outputs : widths[index - 1]!
+  const groups = config.norm_num_groups
+  let x = g.input('features', ['batch', 'height', 'width', inputs])
+  for (let layer = 0; layer <= config.layers_per_block; layer++) {
+    x = resnet(g, x, `decoder.up_blocks.${index}.resnets.${layer}`, {
+      inputs,
+      outputs,
+      groups,
+      epsilon: EPSILON,
+    })
+    inputs = outputs
+  }
+  if (index < widths.length - 1) {
+    const path = `decoder.up_blocks.${index}.upsamplers.0.conv`
+    x = g.inModule(path, () => g.conv3x3(g.upsample2x(x), path, [outputs, outputs]))
+    g.output('features_out', x, ['batch', 'height_out', 'width_out', outputs])
+    return g.graph
+  }
+  x = g.groupNorm(x, 'decoder.conv_norm_out', outputs, { groups, epsilon: EPSILON, activate: true })
+  g.output('pixels', g.conv3x3(x, 'decoder.conv_out', [outputs, config.out_channels]), [
+    'batch',
+    'height',
+    'width',
+    config.out_channels,
+  ])
+  return g.graph
+}
+
+/** One-head attention over all pixels. Files written before diffusers 0.18 call the projections by other names. */
+function attention(g: GraphBuilder, x: string, path: string, width: number, groups: number): string {
+  return g.inModule(path, () => {
+    const old = g.has(`${path}.query.weight`)
+    const [query, key, value, out] = old
+      ? ['query', 'key', 'value', 'proj_attn']
+      : ['to_q', 'to_k', 'to_v', 'to_out.0']
+    const tokens = g.toTokens(
+      g.groupNorm(x, `${path}.group_norm`, width, { groups, epsilon: EPSILON }),
+      width,
+    )
+    const project = (y: string, name: string) => g.linear(y, `${path}.${name}`, [width, width])
+    const attended = g.attention(project(tokens, query!), project(tokens, key!), project(tokens, value!), 1)
+    return g.add(x, g.reshape(project(attended, out!), g.shapeOf(x)))
+  })
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import type { PlannedWeight } from './graph.ts'
+import type { OnnxInitializer } from './onnx.ts'
+import type { WeightsSource } from './weights-source.ts'
+
+// ONNX Runtime maps external data by pages; a tensor that starts a page is mapped without its neighbours.
+const ALIGNMENT = 4096
+
+/**
+ * Writes planned weights one after another, holding one at a time in memory.
+ * @returns the initializers that point into the file, and the file's size and SHA-256.
+ */
+export async function writeWeightPack(
+  path: string,
+  location: string,
+  planned: PlannedWeight[],
+  source: WeightsSource,
+): Promise<{ initializers: OnnxInitializer[]; bytes: number; sha256: string }> {
+  const file = await open(path, 'wx')
+  const hash = createHash('sha256')
+  const initializers: OnnxInitializer[] = []
+  let offset = 0
+  const append = async (bytes: Uint8Array) => {
+    hash.update(bytes)
+    for (let done = 0; done < bytes.length; )
+      done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten
+    offset += bytes.length
+  }
+  try {
+    for (const weight of planned) {
+      const values = arrange(await source.read(weight.source), source.shapeOf(weight.source)!, weight)
+      initializers.push({
+        name: weight.name,
+        type: 'float32',
+        dims: weight.dims,
+        location,
+        offset,
+        bytes: values.byteLength,
+      })
+      await append(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+      await append(new Uint8Array((ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT))
+    }
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  return { initializers, bytes: offset, sha256: hash.digest('hex') }
+}
+
+/** Takes the rows asked for and turns [rows, columns] into [columns, rows] where the graph needs it so. */
+export function arrange(
+  values: Float32Array<ArrayBuffer>,
+  shape: number[],
+  { rows = [0, shape[0]!], transpose }: { rows?: [number, number]; transpose?: boolean },
+): Float32Array<ArrayBuffer> {
+  const columns = values.length / shape[0]!
+  const taken = values.subarray(rows[0] * columns, rows[1] * columns)
+  return transpose ? transposed(taken, rows[1] - rows[0], columns) : taken
+}
+
+// Tiles keep both the rows read and the rows written in the first-level cache.
+const TILE = 32
+
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array<ArrayBuffer> {
+  const result = new Float32Array(values.length)
+  for (let top = 0; top < rows; top += TILE)
+    for (let left = 0; left < columns; left += TILE) {
+      const bottom = Math.min(top + TILE, rows)
+      const right = Math.min(left + TILE, columns)
+      for (let row = top; row < bottom; row++)
+        for (let column = left; column < right; column++)
+          result[column * rows + row] = values[row * columns + column]!
+    }
+  return result
+}
