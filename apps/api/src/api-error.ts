@@ -1,0 +1,74 @@
+import type { ErrorCode } from '@sdcpu/contract'
+
+const STATUS: Record<ErrorCode, number> = {
+  invalid_request: 400,
+  not_found: 404,
+  image_not_found: 404,
+  image_not_ready: 404,
+  expired: 410,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  queue_full: 429,
+  generation_failed: 500,
+  internal: 500,
+  unavailable: 503,
+  model_not_ready: 503,
+}
+
+// What a 5xx says, whatever happened: nothing of the inside.
+const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
+  generation_failed: 'The image could not be drawn. The same request may succeed another time.',
+  internal: 'Something is wrong on our side.',
+  unavailable: 'The service cannot reach its queue at the moment. Try again shortly.',
+  model_not_ready:
+    'No worker has announced its model yet, so its own size and steps are not known. Try again shortly, or name both.',
+}
+
+/** An answer that is not what was asked for. Answers with 5xx carry a fixed text in place of `message`. */
+export class ApiError extends Error {
+  readonly code: ErrorCode
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}
+
+/** Makes an `ApiError` of anything that was thrown; what nobody foresaw is `internal`. */
+export function toApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown
+  if (thrown instanceof Error && 'statusCode' in thrown) {
+    // Fastify's own refusals: their texts name the fault and nothing of the inside.
+    if (thrown.statusCode === 413) return new ApiError('payload_too_large', thrown.message, { cause: thrown })
+    if (thrown.statusCode === 415)
+      return new ApiError('unsupported_media_type', thrown.message, { cause: thrown })
+    if (isCallerFault(thrown.statusCode))
+      return new ApiError('invalid_request', thrown.message, { cause: thrown })
+  }
+  return new ApiError('internal', 'unforeseen', { cause: thrown })
+}
+
+/** The HTTP status of an error code. */
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code]
+}
+
+/** What callers are told. */
+export function publicMessage(error: ApiError): string {
+  return FIXED_MESSAGE[error.code] ?? error.message
+}
+
+/** The text of an error that has no more to say than its code. */
+export function fixedMessage(code: ErrorCode): string {
+  return FIXED_MESSAGE[code] ?? code
+}
+
+function isCallerFault(statusCode: unknown): boolean {
+  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
+}
