@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest'
+import { loadConfig, maskSecrets } from './config.ts'
+
+const env = { REDIS_URL: 'redis://localhost:6379' }
+
+it('needs nothing but a Redis', () => {
+  expect(loadConfig(env)).toMatchObject({ MODEL: 'demo', WORKER_PORT: 5002, PLAN: 'fp32', BATCH_MAX_SIZE: 4 })
+})
+
+it('takes an empty value for an absent one', () => {
+  const config = loadConfig({ ...env, MODEL: '', THREADS: '' })
+  expect(config.MODEL).toBe('demo')
+  expect(config.THREADS).toBeUndefined()
+})
+
+it('names every fault at once', () => {
+  const load = () => loadConfig({ REDIS_URL: 'http://a', BATCH_MAX_SIZE: '99' })
+  expect(load).toThrow(/REDIS_URL/)
+  expect(load).toThrow(/BATCH_MAX_SIZE/)
+})
+
+it('refuses times that would leave a dead worker’s images waiting for more than 30 s', () => {
+  expect(() => loadConfig({ ...env, LOCK_DURATION_MS: '25000' })).toThrow(
+    /wait up to 35000 ms.*limit is 30000/,
+  )
+})
+
+it('keeps the password out of what it prints', () => {
+  const config = loadConfig({ REDIS_URL: 'redis://user:secret@localhost:6379/1' })
+  expect(maskSecrets(config).REDIS_URL).toBe('redis://user:***@localhost:6379/1')
+})

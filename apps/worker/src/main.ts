@@ -1,0 +1,26 @@
+import { startEngine } from '@sdcpu/diffusion'
+import { prepareModel } from '@sdcpu/model-compiler'
+import { loadConfig, type WorkerConfig } from './config.ts'
+import { runWorker } from './run-worker.ts'
+
+function readConfig(): WorkerConfig {
+  try {
+    return loadConfig()
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exit(1)
+  }
+}
+
+const config = readConfig()
+await runWorker(config, async (report) => {
+  report(`preparing the model ${config.MODEL}`)
+  const { dir } = await prepareModel({
+    model: config.MODEL,
+    dataDir: config.DATA_DIR,
+    plan: config.PLAN,
+    onProgress: ({ message }) => report(message),
+  })
+  report('loading the model')
+  return startEngine({ modelDir: dir, threads: config.THREADS })
+})
