@@ -1,0 +1,65 @@
+import type { ErrorBody, ErrorCode } from '@sdcpu/contract'
+
+// The API answers these calls at once; whoever is silent for longer is not there.
+const TIMEOUT_MS = 15_000
+
+/** An answer that was not the one asked for; `code` is `unavailable` when there was no answer at all. */
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly code: ErrorCode
+  readonly retryAfterSeconds: number | undefined
+  readonly requestId: string | undefined
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: { retryAfterSeconds?: number; requestId?: string; cause?: unknown } = {},
+  ) {
+    super(message, { cause: details.cause })
+    this.code = code
+    this.retryAfterSeconds = details.retryAfterSeconds
+    this.requestId = details.requestId
+  }
+}
+
+/**
+ * Calls the API and returns its JSON.
+ * @throws ApiError on every other outcome; an abort by `signal` is passed on as it is.
+ */
+export async function callApi<Reply>(path: string, init: RequestInit = {}): Promise<Reply> {
+  const response = await send(path, init)
+  const body: unknown = await response.json().catch(() => undefined)
+  if (response.ok && body !== undefined) return body as Reply
+  throw toApiError(response, body)
+}
+
+async function send(path: string, init: RequestInit): Promise<Response> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS)
+  try {
+    return await fetch(path, {
+      ...init,
+      signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
+    })
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause
+    throw new ApiError('unavailable', 'The API did not answer', { cause })
+  }
+}
+
+function toApiError(response: Response, body: unknown): ApiError {
+  const retryAfterSeconds = Number(response.headers.get('retry-after')) || undefined
+  if (isErrorBody(body)) {
+    const { code, message, requestId } = body.error
+    return new ApiError(code, message, { retryAfterSeconds, requestId })
+  }
+  // Not the API's own words: something between it and this page answered.
+  const isGateway = response.ok || [502, 503, 504].includes(response.status)
+  return new ApiError(isGateway ? 'unavailable' : 'internal', `Unexpected answer ${response.status}`, {
+    retryAfterSeconds,
+  })
+}
+
+function isErrorBody(body: unknown): body is ErrorBody {
+  const error = (body as Partial<ErrorBody> | undefined)?.error
+  return typeof error?.code === 'string' && typeof error.message === 'string'
+}

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import httpProxy from '@fastify/http-proxy'
+import fastifyStatic from '@fastify/static'
+import type { ErrorBody } from '@sdcpu/contract'
+import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+
+export type ServerOptions = {
+  /** Folder that `vite build` wrote. */
+  pageDir: string
+  apiUrl: string
+  apiTimeoutMs: number
+  /** Writes JSON lines to standard output; off in tests. */
+  logger?: boolean
+}
+
+/** Everything the API answers; the rest of the paths belong to the page. */
+const API_PATHS = ['/api', '/v1', '/sdapi', '/internal', '/images', '/mcp', '/docs', '/openapi.json']
+
+// Connecting is quick or it does not happen at all: in a cluster a missing Service swallows packets silently.
+const CONNECT_TIMEOUT_MS = 3000
+
+// An API that restarts is back within seconds.
+const RETRY_AFTER_SECONDS = 2
+
+const PAGE_HEADERS = {
+  'content-security-policy':
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+}
+
+/**
+ * Builds the server of the page: it serves the built files and passes what is the API's to the API.
+ * @throws Error with the fix when the page has not been built.
+ */
+export async function buildServer(options: ServerOptions): Promise<FastifyInstance> {
+  if (!existsSync(join(options.pageDir, 'index.html'))) {
+    throw new Error(
+      `The page is not built: ${options.pageDir} has no index.html. Run "pnpm --filter @sdcpu/web build".`,
+    )
+  }
+  const app = fastify({
+    logger: options.logger ?? false,
+    // The API logs every call already; this hop would only repeat it, many times a second while a page polls.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    requestTimeout: 60_000,
+    forceCloseConnections: true,
+  })
+  answerErrorsInOneShape(app)
+  app.get('/healthz', () => ({ status: 'ok' }))
+  // The page says itself when the API is away, so being ready does not depend on the API.
+  app.get('/readyz', () => ({ status: 'ok' }))
+  await servePage(app, options.pageDir)
+  await passToApi(app, options)
+  return app
+}
+
+function answerErrorsInOneShape(app: FastifyInstance): void {
+  app.setNotFoundHandler((request, reply) => {
+    return sendError(
+      reply,
+      404,
+      'not_found',
+      `There is nothing at ${request.method} ${request.url.split('?')[0]}`,
+    )
+  })
+  app.setErrorHandler((error: { statusCode?: number; message: string }, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status < 500) return sendError(reply, status, 'invalid_request', error.message)
+    request.log.error({ err: error }, 'request failed')
+    return sendError(reply, 500, 'internal', 'Something went wrong on our side')
+  })
+}
+
+async function servePage(app: FastifyInstance, pageDir: string): Promise<void> {
+  await app.register(fastifyStatic, {
+    root: pageDir,
+    cacheControl: false,
+    dotfiles: 'ignore',
+    preCompressed: true,
+    setHeaders(reply, path) {
+      // Vite puts a hash of the content into the name of everything under assets/.
+      const isHashed = path.startsWith(join(pageDir, 'assets'))
+      reply.header('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache')
+      for (const [name, value] of Object.entries(PAGE_HEADERS)) reply.header(name, value)
+    },
+  })
+}
+
+async function passToApi(app: FastifyInstance, { apiUrl, apiTimeoutMs }: ServerOptions): Promise<void> {
+  await app.register(httpProxy, {
+    upstream: apiUrl,
+    routes: API_PATHS.flatMap((path) => [path, `${path}/*`]),
+    disableRequestLogging: true,
+    // bodyTimeout 0: a stream of events may be silent for as long as a picture waits in the queue.
+    undici: { connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: apiTimeoutMs, bodyTimeout: 0 },
+    replyOptions: {
+      // Left alone, the proxy repeats a GET that was answered 503 ten times; the page decides itself when to ask again.
+      retryDelay: () => null,
+      // This server has answered `Expect: 100-continue` itself, and its HTTP client refuses to pass it on.
+      rewriteRequestHeaders: (request, { expect: _, ...headers }) => ({
+        ...headers,
+        'x-forwarded-for': [headers['x-forwarded-for'], request.socket.remoteAddress]
+          .filter(Boolean)
+          .join(', '),
+        'x-forwarded-host': headers['x-forwarded-host'] ?? request.headers.host,
+        'x-forwarded-proto': headers['x-forwarded-proto'] ?? request.protocol,
+        'x-request-id': headers['x-request-id'] ?? request.id,
+      }),
+      // These two speak of the connection to the API, not of the one to the caller.
+      rewriteHeaders: ({ connection, 'keep-alive': _, ...headers }) => headers,
+      onError(reply) {
+        reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+        sendError(reply as FastifyReply, 503, 'unavailable', 'The API cannot be reached right now')
+      },
+    },
+  })
+}
+
+function sendError(
+  reply: FastifyReply,
+  status: number,
+  code: ErrorBody['error']['code'],
+  message: string,
+): FastifyReply {
+  const body: ErrorBody = { error: { code, message, requestId: reply.request.id } }
+  return reply.code(status).send(body)
+}
