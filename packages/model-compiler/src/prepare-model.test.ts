@@ -122,6 +122,16 @@ describe('prepareModel', () => {
       /tensor conv_in.weight has shape \[4,8,3,3\]; \[8,4,3,3\] is expected/,
     ],
     [
+      'a weight that is no number',
+      async () => {
+        const file = await open(join(folder, UNET), 'r+')
+        // The last half of the last tensor becomes fp16's NaN.
+        await file.write(Buffer.of(0, 0x7e), 0, 2, (await file.stat()).size - 2)
+        await file.close()
+      },
+      /unet\/diffusion_pytorch_model.safetensors: tensor \S+ holds NaN at position \d+; finite numbers are expected/,
+    ],
+    [
       'another conditioning',
       () => editJson('unet/config.json', { addition_embed_type: 'text' }),
       /unet\/config.json: addition_embed_type is "text"; only "text_time" is supported/,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { CompileError } from './compile-error.ts'
 import type { PlannedWeight } from './graph.ts'
 import type { OnnxInitializer } from './onnx.ts'
 import type { WeightsSource } from './weights-source.ts'
@@ -9,6 +10,7 @@ const ALIGNMENT = 4096
 
 /**
  * Writes planned weights one after another, holding one at a time in memory.
+ * @throws CompileError where a weight is not finite
  * @returns the initializers that point into the file, and the file's size and SHA-256.
  */
 export async function writeWeightPack(
@@ -29,7 +31,9 @@ export async function writeWeightPack(
   }
   try {
     for (const weight of planned) {
-      const values = arrange(await source.read(weight.source), source.shapeOf(weight.source)!, weight)
+      const stored = await source.read(weight.source)
+      checkFinite(stored, `${source.labelOf(weight.source)}: tensor ${weight.source}`)
+      const values = arrange(stored, source.shapeOf(weight.source)!, weight)
       initializers.push({
         name: weight.name,
         type: 'float32',
@@ -46,6 +50,13 @@ export async function writeWeightPack(
     await file.close()
   }
   return { initializers, bytes: offset, sha256: hash.digest('hex') }
+}
+
+/** Damaged bytes are rarely good numbers: without this, one NaN makes every picture black. */
+function checkFinite(values: Float32Array, label: string): void {
+  for (let i = 0; i < values.length; i++)
+    if (!Number.isFinite(values[i]))
+      throw new CompileError(`${label} holds ${values[i]} at position ${i}; finite numbers are expected`)
 }
 
 /** Takes the rows asked for and turns [rows, columns] into [columns, rows] where the graph needs it so. */
