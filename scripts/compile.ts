@@ -1,0 +1,52 @@
+// Compiles a model: `npm run compile -- FOLDER`.
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { prepareModel } from '@sdcpu/model-compiler'
+
+const USAGE = `Usage: npm run compile -- MODEL [--plan fp32]
+
+  MODEL   "demo" or a model folder in diffusers layout
+  --plan  how the model computes: fp32 (default)
+
+Prints the compiled model's folder, which lies under DATA_DIR (default .data).`
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  let model: string
+  try {
+    model = readModel(args)
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`)
+    return 2
+  }
+  const started = performance.now()
+  try {
+    const { dir } = await prepareModel({
+      model,
+      dataDir: resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data')),
+      plan: 'fp32',
+      onProgress: ({ message, done, total }) =>
+        console.error(`${message} (${Math.round((100 * done) / total)} %)`),
+    })
+    const seconds = (performance.now() - started) / 1000
+    const gigabytes = (process.resourceUsage().maxRSS * 1024) / 1e9
+    console.error(`Done in ${seconds.toFixed(1)} s, peak memory ${gigabytes.toFixed(2)} GB`)
+    console.log(dir)
+    return 0
+  } catch (error) {
+    console.error((error as Error).message)
+    return 1
+  }
+}
+
+function readModel(args: string[]): string {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { plan: { type: 'string', default: 'fp32' } },
+  })
+  if (positionals.length !== 1) throw new Error(`one model is expected; ${positionals.length} were given`)
+  if (values.plan !== 'fp32') throw new Error(`--plan is ${values.plan}; it must be fp32`)
+  return positionals[0]!
+}

@@ -1,0 +1,110 @@
+import { parseArgs } from 'node:util'
+
+export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
+
+  --seed N       0 to 4294967295; drawn and reported when absent. Picture i of several has seed N + i
+  --steps N      1 to 8; the model's own when absent
+  --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
+  --n N          how many pictures, 1 to 16 (default 1)
+  --model NAME   "demo" (default), a model folder in diffusers layout, or a compiled one
+  --plan PLAN    how the model computes: fp32 (default)
+  --threads N    CPU threads (default: all this process may use)
+  --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
+  --json         print one line of JSON: seed, size, steps, plan, timings, memory, files`
+
+const MAX_SEED = 0xffffffff
+const MAX_STEPS = 8 // turbo models are trained for 1 to 4; beyond 8 they only lose
+const MAX_COUNT = 16 // one batch: memory grows with it
+const MIN_SIDE = 64
+const MAX_SIDE = 2048
+const SIDE_STEP = 8 // pixels to one latent
+
+/** The command line is wrong; its message is for the person who typed it. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+export type GenerateOptions = {
+  prompt: string
+  seed: number | undefined
+  steps: number | undefined
+  size: { width: number; height: number } | undefined
+  n: number
+  model: string
+  plan: 'fp32'
+  threads: number | undefined
+  out: string
+  json: boolean
+}
+
+/** Reads the arguments of `npm run generate`. @throws UsageError naming the argument and what it may be */
+export function parseGenerateOptions(args: string[]): GenerateOptions {
+  const { values, positionals } = parse(args)
+  const [prompt, ...rest] = positionals
+  if (!prompt?.trim()) throw new UsageError('a prompt is needed')
+  if (rest.length > 0)
+    throw new UsageError(`one prompt is expected; "${rest[0]}" is a second. Put quotes around it`)
+  if (values.plan !== 'fp32') throw new UsageError(`--plan is ${values.plan}; it must be fp32`)
+  if (!values.out.endsWith('.png')) throw new UsageError(`--out is ${values.out}; it must end in .png`)
+  return {
+    prompt,
+    seed: readInteger('seed', values.seed, 0, MAX_SEED),
+    steps: readInteger('steps', values.steps, 1, MAX_STEPS),
+    size: readSize(values.size),
+    n: readInteger('n', values.n, 1, MAX_COUNT) ?? 1,
+    model: values.model,
+    plan: values.plan,
+    threads: readInteger('threads', values.threads, 1, 1024),
+    out: values.out,
+    json: values.json,
+  }
+}
+
+/** Names of the files: `out` alone, or with -0, -1, ... before its ending. */
+export function outputFiles(out: string, n: number): string[] {
+  if (n === 1) return [out]
+  return Array.from({ length: n }, (_, i) => out.replace(/\.png$/, `-${i}.png`))
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        seed: { type: 'string' },
+        steps: { type: 'string' },
+        size: { type: 'string' },
+        n: { type: 'string' },
+        model: { type: 'string', default: 'demo' },
+        plan: { type: 'string', default: 'fp32' },
+        threads: { type: 'string' },
+        out: { type: 'string', default: 'out.png' },
+        json: { type: 'boolean', default: false },
+      },
+    })
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause })
+  }
+}
+
+function readInteger(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new UsageError(`--${name} is ${text}; it must be a whole number from ${min} to ${max}`)
+  return value
+}
+
+function readSize(text: string | undefined): GenerateOptions['size'] {
+  if (text === undefined) return undefined
+  const match = /^(\d+)x(\d+)$/.exec(text)
+  const sides = match ? [Number(match[1]), Number(match[2])] : []
+  const [width, height] = sides
+  const isPossible = (side: number) => side >= MIN_SIDE && side <= MAX_SIDE && side % SIDE_STEP === 0
+  if (!width || !height || !sides.every(isPossible))
+    throw new UsageError(
+      `--size is ${text}; it must be WIDTHxHEIGHT, each a multiple of ${SIDE_STEP} from ${MIN_SIDE} to ${MAX_SIDE}`,
+    )
+  return { width, height }
+}

@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { outputFiles, parseGenerateOptions } from './generate-options.ts'
+
+const MODEL = join(import.meta.dirname, '../packages/model-compiler/src/fixtures/models/twolevels')
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sd-generate-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = { ...process.env, DATA_DIR: join(folder, 'data') }
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(import.meta.dirname, 'generate.ts'), ...args],
+      { env, cwd: folder },
+      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    )
+  })
+}
+
+describe('npm run generate', () => {
+  it('writes the pictures and one line of JSON', async () => {
+    const { code, stdout } = await run(
+      ...[
+        'a red fox',
+        '--model',
+        MODEL,
+        '--seed',
+        '4294967295',
+        '--n',
+        '2',
+        '--size',
+        '96x64',
+        '--steps',
+        '2',
+      ],
+      ...['--out', 'made/fox.png', '--json', '--threads', '1'],
+    )
+    expect(code).toBe(0)
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ seed: 4294967295, size: '96x64', steps: 2, plan: 'fp32' })
+    expect(Object.keys(report.timingsMs)).toEqual(['load', 'encodePrompts', 'steps', 'decode', 'encodePng'])
+    expect(report.timingsMs.steps).toHaveLength(2)
+    expect(report.peakRssBytes).toBeGreaterThan(30e6)
+    expect((await readdir(join(folder, 'made'))).toSorted()).toEqual(['fox-0.png', 'fox-1.png'])
+    const text = await readFile(join(folder, 'made/fox-1.png'), 'latin1')
+    // The second picture's seed is one more, and seeds wrap at 2^32.
+    expect(text).toContain(
+      'parameters\0a red fox\nSteps: 2, Sampler: Euler a, CFG scale: 1, Seed: 0, Size: 96x64',
+    )
+  })
+
+  it('draws a seed and reports it, and takes size and steps from the model', async () => {
+    const { code, stdout } = await run('a red fox', '--model', MODEL, '--json')
+    expect(code).toBe(0)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ size: '64x64', steps: 4, files: ['out.png'] })
+    expect(Number.isInteger(report.seed)).toBe(true)
+  })
+
+  it('exits 2 with usage for bad arguments', async () => {
+    const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
+    expect(code).toBe(2)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/^--steps is 80; it must be a whole number from 1 to 8\n\nUsage:/)
+  })
+
+  it('exits 1 with one sentence when the model is not there', async () => {
+    const { code, stderr } = await run('a red fox', '--model', 'nowhere')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^there is no model "nowhere"/)
+  })
+})
+
+describe('parseGenerateOptions', () => {
+  it.each<[string[], RegExp]>([
+    [[], /a prompt is needed/],
+    [['   '], /a prompt is needed/],
+    [['a', 'b'], /one prompt is expected; "b" is a second/],
+    [['a', '--seed', '-1'], /seed/],
+    [['a', '--seed', '4294967296'], /--seed is 4294967296; it must be a whole number from 0 to 4294967295/],
+    [['a', '--seed', '1.5'], /--seed is 1.5/],
+    [['a', '--n', '0'], /--n is 0; it must be a whole number from 1 to 16/],
+    [
+      ['a', '--size', '513x512'],
+      /--size is 513x512; it must be WIDTHxHEIGHT, each a multiple of 8 from 64 to 2048/,
+    ],
+    [['a', '--size', '512'], /--size is 512;/],
+    [['a', '--plan', 'int4'], /--plan is int4; it must be fp32/],
+    [['a', '--out', 'x.jpg'], /--out is x.jpg; it must end in .png/],
+    [['a', '--colour'], /--colour/],
+  ])('refuses %j', (args, message) => {
+    expect(() => parseGenerateOptions(args)).toThrow(message)
+  })
+})
+
+it('numbers the files of several pictures', () => {
+  expect(outputFiles('a.png.png', 2)).toEqual(['a.png-0.png', 'a.png-1.png'])
+  expect(outputFiles('a.png', 1)).toEqual(['a.png'])
+})

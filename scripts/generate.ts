@@ -1,0 +1,99 @@
+// Draws pictures to files without any service: `npm run generate -- "PROMPT"`.
+import { randomInt } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { startEngine } from '@sdcpu/diffusion'
+import { prepareModel } from '@sdcpu/model-compiler'
+import {
+  type GenerateOptions,
+  outputFiles,
+  parseGenerateOptions,
+  USAGE,
+  UsageError,
+} from './generate-options.ts'
+
+const SEEDS = 2 ** 32
+const say = (line: string) => console.error(line)
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    console.log(USAGE)
+    return 0
+  }
+  try {
+    await draw(parseGenerateOptions(args))
+    return 0
+  } catch (error) {
+    if (error instanceof UsageError) {
+      say(`${error.message}\n\n${USAGE}`)
+      return 2
+    }
+    say(error instanceof Error ? error.message : String(error))
+    return 1
+  }
+}
+
+async function draw(options: GenerateOptions): Promise<void> {
+  const { prompt, n, threads, plan } = options
+  const started = performance.now()
+  const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
+  const { dir } = await prepareModel({
+    model: options.model,
+    dataDir,
+    plan,
+    onProgress: ({ message, done, total }) => say(`${message} (${Math.round((100 * done) / total)} %)`),
+  })
+  const engine = await startEngine({ modelDir: dir, threads })
+  try {
+    const load = performance.now() - started
+    const { nativeSize, defaultSteps } = engine.model
+    const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
+    const steps = options.steps ?? defaultSteps
+    const seed = options.seed ?? randomInt(SEEDS)
+    const inputs = Array.from({ length: n }, (_, i) => ({
+      prompt,
+      seed: (seed + i) % SEEDS,
+      width,
+      height,
+      steps,
+    }))
+    const images = await engine.generate(inputs, { onStep: (step) => say(`Step ${step} of ${steps}`) })
+    const files = outputFiles(options.out, n)
+    await mkdir(dirname(resolve(options.out)), { recursive: true })
+    for (const [i, image] of images.entries()) await writeFile(files[i]!, image.png)
+    report(options, {
+      seed,
+      size: `${width}x${height}`,
+      steps,
+      plan: engine.model.plan,
+      timingsMs: { load, ...images[0]!.timingsMs },
+      // maxRSS is in KiB.
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      files,
+    })
+  } finally {
+    await engine.close()
+  }
+}
+
+type Report = {
+  seed: number
+  size: string
+  steps: number
+  plan: string
+  timingsMs: Record<string, number | number[]>
+  peakRssBytes: number
+  files: string[]
+}
+
+function report({ json }: GenerateOptions, result: Report): void {
+  if (json) console.log(JSON.stringify(result, roundTimes))
+  else console.log(`${result.files.join(', ')}  seed ${result.seed}, ${result.size}, ${result.steps} steps`)
+}
+
+// A tenth of a millisecond is as much as a timing means.
+function roundTimes(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 10) / 10 : value
+}
