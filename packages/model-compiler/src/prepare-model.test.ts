@@ -132,6 +132,11 @@ describe('prepareModel', () => {
       /unet\/diffusion_pytorch_model.safetensors: tensor \S+ holds NaN at position \d+; finite numbers are expected/,
     ],
     [
+      'tensors that the config does not speak of',
+      () => editJson('unet/config.json', { transformer_layers_per_block: [1, 1, 1] }),
+      /tensor \S+\.transformer_blocks\.1\.\S+ and \d+ others have no place in the network that unet\/config.json describes/,
+    ],
+    [
       'another conditioning',
       () => editJson('unet/config.json', { addition_embed_type: 'text' }),
       /unet\/config.json: addition_embed_type is "text"; only "text_time" is supported/,

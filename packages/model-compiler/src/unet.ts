@@ -1,4 +1,5 @@
 import { resnet } from './blocks.ts'
+import { CompileError } from './compile-error.ts'
 import { forBlock, type UnetConfig } from './configs.ts'
 import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
 import type { WeightsSource } from './weights-source.ts'
@@ -18,10 +19,23 @@ const skipName = (index: number) => `skip_${index}`
  * - `unet_mid`: `features`, `time`, `context` → `features_out`
  * - `unet_up`: `features`, `time`, `context`, `skip_0` … → `prediction` [batch, height, width, latents]
  * Follows diffusers' `UNet2DConditionModel` with `addition_embed_type` "text_time".
+ * @throws CompileError where the weights and the config do not describe the same network
  */
 export function buildUnet(config: UnetConfig, weights: WeightsSource): Graph[] {
   const down = buildDown(config, weights)
-  return [down.graph, buildMid(config, weights), buildUp(config, weights, down.skips)]
+  const graphs = [down.graph, buildMid(config, weights), buildUp(config, weights, down.skips)]
+  refuseUnused(graphs, weights)
+  return graphs
+}
+
+/** A tensor no graph reads belongs to something the config does not say; without it the pictures would be wrong. */
+function refuseUnused(graphs: Graph[], weights: WeightsSource): void {
+  const used = new Set(graphs.flatMap((graph) => graph.weights.map(({ source }) => source)))
+  const [first, ...others] = weights.names().filter((name) => !used.has(name))
+  if (first)
+    throw new CompileError(
+      `${weights.labelOf(first)}: tensor ${first}${others.length > 0 ? ` and ${others.length} others` : ''} have no place in the network that unet/config.json describes`,
+    )
 }
 
 function buildDown(config: UnetConfig, weights: WeightsSource): { graph: Graph; skips: number[] } {

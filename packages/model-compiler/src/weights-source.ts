@@ -6,6 +6,7 @@ import { openSafetensors, type SafetensorsFile } from './safetensors.ts'
 
 /** The weights of one part of a model (its UNet, say), from one file or several shards. */
 export type WeightsSource = {
+  names(): string[]
   /** File the tensor is in, for messages. */
   labelOf(name: string): string
   shapeOf(name: string): number[] | undefined
@@ -33,6 +34,7 @@ export async function openWeights(files: string[], label: (path: string) => stri
   const owner = new Map<string, SafetensorsFile>()
   for (const shard of shards) for (const name of shard.tensors.keys()) owner.set(name, shard)
   return {
+    names: () => [...owner.keys()],
     labelOf: (name) => owner.get(name)?.label ?? shards.map((shard) => shard.label).join(', '),
     shapeOf: (name) => owner.get(name)?.tensors.get(name)?.shape,
     read: (name) => owner.get(name)!.read(name),
