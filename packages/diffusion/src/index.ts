@@ -1,4 +1,5 @@
 export { decode, type Pixels } from './decode.ts'
+export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
 export type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo, StageTimings } from './engine.ts'
 export { generate } from './generate.ts'
