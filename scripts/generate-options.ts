@@ -1,19 +1,27 @@
 import { parseArgs } from 'node:util'
+import { SAMPLER_NAMES, type SamplerName, samplerNamed } from '@sdcpu/diffusion'
 
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
   --seed N       0 to 4294967295; drawn and reported when absent. Picture i of several has seed N + i
   --steps N      1 to 8; the model's own when absent
   --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
+  --guidance N   how strictly the prompt is followed, 0 to 30; 1 and less are none (default 1)
+  --negative TEXT
+                 what the picture shall not show; takes a guidance above 1
+  --sampler NAME ${SAMPLER_NAMES.slice(0, 4).join(', ')},
+                 ${SAMPLER_NAMES.slice(4).join(', ')}; the model's own when absent
   --n N          how many pictures, 1 to 16 (default 1)
   --model NAME   "demo" (default), a model folder in diffusers layout, or a compiled one
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: all this process may use)
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
-  --json         print one line of JSON: seed, size, steps, plan, timings, memory, files`
+  --json         print one line of JSON: seed, size, steps, sampler, guidance, token counts, warnings,
+                 plan, timings, memory, files`
 
 const MAX_SEED = 0xffffffff
 const MAX_STEPS = 8 // turbo models are trained for 1 to 4; beyond 8 they only lose
+const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 const MAX_COUNT = 16 // one batch: memory grows with it
 const MIN_SIDE = 64
 const MAX_SIDE = 2048
@@ -29,6 +37,9 @@ export type GenerateOptions = {
   seed: number | undefined
   steps: number | undefined
   size: { width: number; height: number } | undefined
+  guidance: number | undefined
+  negative: string | undefined
+  sampler: SamplerName | undefined
   n: number
   model: string
   plan: 'fp32'
@@ -51,6 +62,9 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     seed: readInteger('seed', values.seed, 0, MAX_SEED),
     steps: readInteger('steps', values.steps, 1, MAX_STEPS),
     size: readSize(values.size),
+    guidance: readGuidance(values.guidance),
+    negative: values.negative,
+    sampler: readSampler(values.sampler),
     n: readInteger('n', values.n, 1, MAX_COUNT) ?? 1,
     model: values.model,
     plan: values.plan,
@@ -75,6 +89,9 @@ function parse(args: string[]) {
         seed: { type: 'string' },
         steps: { type: 'string' },
         size: { type: 'string' },
+        guidance: { type: 'string' },
+        negative: { type: 'string' },
+        sampler: { type: 'string' },
         n: { type: 'string' },
         model: { type: 'string', default: 'demo' },
         plan: { type: 'string', default: 'fp32' },
@@ -94,6 +111,21 @@ function readInteger(name: string, text: string | undefined, min: number, max: n
   if (!/^\d+$/.test(text) || value < min || value > max)
     throw new UsageError(`--${name} is ${text}; it must be a whole number from ${min} to ${max}`)
   return value
+}
+
+function readGuidance(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || value > MAX_GUIDANCE)
+    throw new UsageError(`--guidance is ${text}; it must be a number from 0 to ${MAX_GUIDANCE}`)
+  return value
+}
+
+function readSampler(text: string | undefined): SamplerName | undefined {
+  if (text === undefined) return undefined
+  const name = samplerNamed(text)
+  if (!name) throw new UsageError(`--sampler is ${text}; it must be one of ${SAMPLER_NAMES.join(', ')}`)
+  return name
 }
 
 function readSize(text: string | undefined): GenerateOptions['size'] {

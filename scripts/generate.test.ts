@@ -66,6 +66,29 @@ describe('npm run generate', () => {
     expect(Number.isInteger(report.seed)).toBe(true)
   })
 
+  it('draws with guidance away from a negative prompt, by the sampler named as A1111 does', async () => {
+    const { code, stdout, stderr } = await run(
+      ...['a red fox', '--model', MODEL, '--steps', '2', '--seed', '7', '--json', '--out', 'guided.png'],
+      ...['--negative', 'blurry', '--guidance', '2.25', '--sampler', 'DPM++ 2M Karras'],
+    )
+    expect(code, stderr).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ sampler: 'dpmpp_2m_karras', guidance: 2.25, warnings: [] })
+    const text = await readFile(join(folder, 'guided.png'), 'latin1')
+    expect(text).toContain(
+      'a red fox\nNegative prompt: blurry\nSteps: 2, Sampler: DPM++ 2M Karras, CFG scale: 2.25, Seed: 7',
+    )
+  })
+
+  it('says that a negative prompt without guidance has no effect', async () => {
+    const { code, stdout, stderr } = await run(
+      ...['a red fox', '--model', MODEL, '--steps', '1', '--negative', 'blurry', '--json'],
+    )
+    expect(code).toBe(0)
+    const warning = 'the negative prompt has no effect at guidance 1; it takes a guidance above 1'
+    expect(stderr).toContain(`Warning: ${warning}`)
+    expect(JSON.parse(stdout)).toMatchObject({ sampler: 'euler_a', guidance: 1, warnings: [warning] })
+  })
+
   it('exits 2 with usage for bad arguments', async () => {
     const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
     expect(code).toBe(2)
@@ -96,6 +119,13 @@ describe('parseGenerateOptions', () => {
     [['a', '--size', '512'], /--size is 512;/],
     [['a', '--plan', 'int4'], /--plan is int4; it must be fp32/],
     [['a', '--out', 'x.jpg'], /--out is x.jpg; it must end in .png/],
+    [['a', '--guidance', '-1'], /guidance/],
+    [['a', '--guidance', '31'], /--guidance is 31; it must be a number from 0 to 30/],
+    [['a', '--guidance', 'much'], /--guidance is much/],
+    [
+      ['a', '--sampler', 'UniPC'],
+      /--sampler is UniPC; it must be one of euler_a, euler, dpmpp_2m, dpmpp_2m_karras, dpmpp_sde_karras, lcm, tcd/,
+    ],
     [['a', '--colour'], /--colour/],
   ])('refuses %j', (args, message) => {
     expect(() => parseGenerateOptions(args)).toThrow(message)

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { startEngine } from '@sdcpu/diffusion'
+import { type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
 import { prepareModel } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
@@ -52,23 +52,24 @@ async function draw(options: GenerateOptions): Promise<void> {
     const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
     const steps = options.steps ?? defaultSteps
     const seed = options.seed ?? randomInt(SEEDS)
-    const inputs = Array.from({ length: n }, (_, i) => ({
-      prompt,
-      seed: (seed + i) % SEEDS,
-      width,
-      height,
-      steps,
-    }))
+    const settings = { prompt, ...readSettings(options), width, height, steps }
+    const inputs = Array.from({ length: n }, (_, i) => ({ ...settings, seed: (seed + i) % SEEDS }))
     const images = await engine.generate(inputs, { onStep: (step) => say(`Step ${step} of ${steps}`) })
     const files = outputFiles(options.out, n)
     await mkdir(dirname(resolve(options.out)), { recursive: true })
     for (const [i, image] of images.entries()) await writeFile(files[i]!, image.png)
+    const { sampler, guidance, tokenCounts, warnings = [] } = images[0]!
+    for (const warning of warnings) say(`Warning: ${warning}`)
     report(options, {
       seed,
       size: `${width}x${height}`,
       steps,
+      sampler,
+      guidance,
+      tokenCounts,
+      warnings,
       plan: engine.model.plan,
-      timingsMs: { load, ...images[0]!.timingsMs },
+      timingsMs: roundTimes({ load, ...images[0]!.timingsMs }),
       // maxRSS is in KiB.
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       files,
@@ -78,10 +79,23 @@ async function draw(options: GenerateOptions): Promise<void> {
   }
 }
 
+/** The inputs' optional settings, of those given. */
+function readSettings({ guidance, negative, sampler }: GenerateOptions): Partial<ImageInput> {
+  return {
+    ...(guidance !== undefined && { guidance }),
+    ...(negative !== undefined && { negativePrompt: negative }),
+    ...(sampler && { sampler }),
+  }
+}
+
 type Report = {
   seed: number
   size: string
   steps: number
+  sampler: DrawnImage['sampler']
+  guidance: DrawnImage['guidance']
+  tokenCounts: DrawnImage['tokenCounts']
+  warnings: string[]
   plan: string
   timingsMs: Record<string, number | number[]>
   peakRssBytes: number
@@ -89,11 +103,17 @@ type Report = {
 }
 
 function report({ json }: GenerateOptions, result: Report): void {
-  if (json) console.log(JSON.stringify(result, roundTimes))
+  if (json) console.log(JSON.stringify(result))
   else console.log(`${result.files.join(', ')}  seed ${result.seed}, ${result.size}, ${result.steps} steps`)
 }
 
 // A tenth of a millisecond is as much as a timing means.
-function roundTimes(_key: string, value: unknown): unknown {
-  return typeof value === 'number' ? Math.round(value * 10) / 10 : value
+function roundTimes(timings: Record<string, number | number[]>): Record<string, number | number[]> {
+  const round = (value: number) => Math.round(value * 10) / 10
+  return Object.fromEntries(
+    Object.entries(timings).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.map(round) : round(value),
+    ]),
+  )
 }

@@ -1,6 +1,6 @@
 import type { FloatTensor, GraphSession } from './graph-session.ts'
 import type { Model } from './model.ts'
-import type { Tokens } from './tokenizer.ts'
+import { type Chunk, type ChunkedPrompt, chunkPrompt, emptyChunks } from './prompt-chunks.ts'
 
 /** What the denoiser is told of the prompts. */
 export type Conditioning = {
@@ -10,41 +10,98 @@ export type Conditioning = {
   pooled: FloatTensor
 }
 
+/** Encodes prompts, all padded to as many chunks as the longest of them takes. */
+export function encodePrompts(model: Model, prompts: string[]): Promise<Conditioning> {
+  return encodeChunkedPrompts(
+    model,
+    prompts.map((prompt) => chunkPrompt(model, prompt)),
+  )
+}
+
 /**
  * Encodes prompts with both CLIP encoders, as SDXL wants it: the hidden states before the last layer, joined, and the
  * second encoder's pooled embedding. Source: diffusers `StableDiffusionXLPipeline.encode_prompt`.
+ * Each chunk is encoded by itself and their states are joined along the tokens; the pooled embedding is the first
+ * chunk's. Source: AUTOMATIC1111, `FrozenCLIPEmbedderWithCustomWordsBase.forward`,
+ * https://github.com/AUTOMATIC1111/stable-diffusion-webui/blob/00e09382cd85c77ac35545c7264855823dfc2eb1/modules/sd_hijack_clip.py
  */
-export async function encodePrompts(model: Model, prompts: string[]): Promise<Conditioning> {
+export async function encodeChunkedPrompts(
+  model: Model,
+  prompts: ChunkedPrompt[],
+  count = Math.max(...prompts.map(({ chunks }) => chunks.length)),
+): Promise<Conditioning> {
   // A request for several pictures brings the same prompt several times.
-  const unique = [...new Set(prompts)]
+  const unique = [...new Map(prompts.map((prompt) => [prompt.key, prompt])).values()]
   const { textEncoder, textEncoder2 } = model.manifest
-  const tokens = unique.map((prompt) => model.tokenizer.encode(prompt))
-  const tokens2 = unique.map((prompt) => model.tokenizer2.encode(prompt))
-  const first = await runEncoder(model.textEncoder, tokens, textEncoder)
-  const second = await runEncoder(model.textEncoder2, tokens2, textEncoder2)
-  const rows = prompts.map((prompt) => unique.indexOf(prompt))
+  const padded = unique.flatMap(({ chunks }) => [...chunks, ...emptyChunks(model, count - chunks.length)])
+  const first = await runEncoder(
+    model.textEncoder,
+    padded.map((chunk) => chunk.first),
+    textEncoder,
+  )
+  const second = await runEncoder(
+    model.textEncoder2,
+    padded.map((chunk) => chunk.second),
+    textEncoder2,
+  )
+  const rows = prompts.map(({ key }) => unique.findIndex((prompt) => prompt.key === key))
+  const joined = joinLastAxis(first.hidden!, second.hidden!)
+  const context = { data: joined.data, dims: [unique.length, count * joined.dims[1]!, joined.dims[2]!] }
   return {
-    context: selectRows(joinLastAxis(first.hidden!, second.hidden!), rows),
-    pooled: selectRows(second.pooled!, rows),
+    context: selectRows(context, rows),
+    pooled: selectRows(
+      second.pooled!,
+      rows.map((row) => row * count),
+    ),
   }
 }
 
-function runEncoder(
+/** The embedding that stands for no negative prompt at all in models with `force_zeros_for_empty_prompt`. */
+export function zerosLike({ context, pooled }: Conditioning): Conditioning {
+  const zeros = ({ data, dims }: FloatTensor) => ({ data: new Float32Array(data.length), dims })
+  return { context: zeros(context), pooled: zeros(pooled) }
+}
+
+async function runEncoder(
   session: GraphSession,
-  tokens: Tokens[],
+  chunks: Chunk[],
   { positions, eosTokenId }: { positions: number; eosTokenId: number },
 ): Promise<Record<string, FloatTensor>> {
-  const ids = new Int32Array(tokens.length * positions)
-  tokens.forEach((prompt, i) => {
-    ids.set(prompt.ids, i * positions)
+  const ids = new Int32Array(chunks.length * positions)
+  chunks.forEach((chunk, i) => {
+    ids.set(chunk.ids, i * positions)
   })
   const rows = Int32Array.from(
-    tokens,
-    (prompt, i) => i * positions + findPooledPosition(prompt.ids, eosTokenId),
+    chunks,
+    (chunk, i) => i * positions + findPooledPosition(chunk.ids, eosTokenId),
   )
-  return session.run({
-    input_ids: { data: ids, dims: [tokens.length, positions] },
-    pooled_rows: { data: rows, dims: [tokens.length] },
+  const outputs = await session.run({
+    input_ids: { data: ids, dims: [chunks.length, positions] },
+    pooled_rows: { data: rows, dims: [chunks.length] },
+  })
+  const hidden = outputs.hidden!
+  const size = hidden.data.length / chunks.length
+  chunks.forEach(({ weights }, i) => {
+    if (weights) applyWeights(hidden.data.subarray(i * size, (i + 1) * size), weights)
+  })
+  return outputs
+}
+
+/**
+ * Multiplies each token's states by its weight and scales the chunk so that its mean stays, in place.
+ * Source: AUTOMATIC1111, `EmphasisOriginal`,
+ * https://github.com/AUTOMATIC1111/stable-diffusion-webui/blob/f8391b8a8ff61bf7ebcddc9b387e6c2f206ed056/modules/sd_emphasis.py
+ */
+export function applyWeights(states: Float32Array, weights: Float32Array): void {
+  const width = states.length / weights.length
+  const sum = () => states.reduce((total, value) => total + value, 0)
+  const before = sum()
+  states.forEach((value, i) => {
+    states[i] = value * weights[Math.floor(i / width)]!
+  })
+  const scale = before / sum()
+  states.forEach((value, i) => {
+    states[i] = value * scale
   })
 }
 
@@ -70,7 +127,8 @@ function joinLastAxis(a: FloatTensor, b: FloatTensor): FloatTensor {
   return { data, dims: [...a.dims.slice(0, -1), width] }
 }
 
-function selectRows(tensor: FloatTensor, rows: number[]): FloatTensor {
+/** Some rows of a tensor, in the order given and as often. */
+export function selectRows(tensor: FloatTensor, rows: number[]): FloatTensor {
   const size = tensor.data.length / tensor.dims[0]!
   const data = new Float32Array(rows.length * size)
   rows.forEach((row, i) => {

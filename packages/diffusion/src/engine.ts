@@ -1,3 +1,5 @@
+import type { SamplerName } from './sampler-table.ts'
+
 /** One picture to draw. */
 export type ImageInput = {
   prompt: string
@@ -8,6 +10,14 @@ export type ImageInput = {
   height: number
   /** Denoising steps, 1 to 8. */
   steps: number
+  /** Any spelling `samplerNamed` knows; the model's own sampler when absent. */
+  sampler?: string
+  /** Classifier-free guidance; 1, the default, and less are none. Above 1 a picture costs twice the denoising. */
+  guidance?: number
+  /** What the picture shall not show; without effect where there is no guidance. */
+  negativePrompt?: string
+  /** Whether brackets weigh words, as AUTOMATIC1111 reads them, rather than being words; false when absent. */
+  emphasis?: boolean
 }
 
 /** Milliseconds spent on the batch a picture was drawn in. */
@@ -20,6 +30,13 @@ export type DrawnImage = {
   height: number
   steps: number
   timingsMs: StageTimings
+  /** Own name of the sampler it was drawn with. */
+  sampler?: SamplerName
+  guidance?: number
+  /** Tokens of the prompt, and of the negative prompt where it had effect, without start and end. */
+  tokenCounts?: { prompt: number; negativePrompt?: number }
+  /** What of the input had no effect, a sentence each. */
+  warnings?: string[]
 }
 
 /** What the compiled model says of itself; read from its `model.json`. */
@@ -42,7 +59,7 @@ export type Engine = {
   model: ModelInfo
   /** Milliseconds it took to load the model. */
   loadMs: number
-  /** Draws one batch; all inputs must agree in width, height and steps. One call at a time. */
+  /** Draws one batch; all inputs must agree in width, height, steps, sampler and guidance. One call at a time. */
   generate(inputs: ImageInput[], options?: GenerateOptions): Promise<DrawnImage[]>
   close(): Promise<void>
   /** Resolves with an error when the thread died without `close` being called. */

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { SchedulerConfig } from './schedule.ts'
+import { SchedulerConfig } from './scheduler-config.ts'
 
 /** Format of the compiled folder; a change that an older reader would misread raises it. */
 export const MANIFEST_VERSION = 1

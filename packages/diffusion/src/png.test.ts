@@ -74,6 +74,13 @@ describe('formatParameters', () => {
     )
   })
 
+  it('writes a negative prompt on a line of its own, and none where it is empty', () => {
+    expect(formatParameters({ ...parameters, negativePrompt: 'blurry, grey' })).toMatch(
+      /^a red fox, in snow\nNegative prompt: blurry, grey\nSteps: 4, /,
+    )
+    expect(formatParameters({ ...parameters, negativePrompt: '' })).toBe(formatParameters(parameters))
+  })
+
   it('quotes values that hold the separators', () => {
     expect(formatParameters({ ...parameters, model: 'a, "b": c' })).toContain(
       'Model: "a, \\"b\\": c", Version',

@@ -4,6 +4,8 @@ import sharp from 'sharp'
 /** The settings a picture was drawn with, as they are written into its file. */
 export type PictureParameters = {
   prompt: string
+  /** Only where it had effect. */
+  negativePrompt?: string | undefined
   steps: number
   /** Name other tools know the sampler by. */
   sampler: string
@@ -39,9 +41,9 @@ export async function encodePng(
   ])
 }
 
-/** Writes settings in the form AUTOMATIC1111 does: the prompt, then one line of `Name: value` pairs. */
+/** Writes settings in the form AUTOMATIC1111 does: the prompts, then one line of `Name: value` pairs. */
 export function formatParameters(parameters: PictureParameters): string {
-  const { prompt, steps, sampler, guidance, seed, width, height, model, version } = parameters
+  const { prompt, negativePrompt, steps, sampler, guidance, seed, width, height, model, version } = parameters
   const settings = Object.entries({
     Steps: steps,
     Sampler: sampler,
@@ -51,7 +53,8 @@ export function formatParameters(parameters: PictureParameters): string {
     Model: model,
     Version: version,
   })
-  return `${prompt}\n${settings.map(([name, value]) => `${name}: ${quote(String(value))}`).join(', ')}`
+  const line = settings.map(([name, value]) => `${name}: ${quote(String(value))}`).join(', ')
+  return [prompt, ...(negativePrompt ? [`Negative prompt: ${negativePrompt}`] : []), line].join('\n')
 }
 
 // Readers split the line at commas and colons, and take JSON strings for values that hold some.

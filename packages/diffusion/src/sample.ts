@@ -1,16 +1,11 @@
-import type { Conditioning } from './encode-prompts.ts'
+import type { ConditioningGroup } from './encode-batch.ts'
+import { type Conditioning, selectRows } from './encode-prompts.ts'
 import type { FloatTensor } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { createGenerator, drawBatchNoise } from './noise.ts'
-import {
-  type Denoise,
-  type SampleOptions,
-  sampleEulerAncestral,
-  scaleModelInput,
-  toDenoised,
-} from './sampler.ts'
-import { buildSchedule } from './schedule.ts'
+import { type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
+import { defaultSampler, prepareSampler, type SamplerName } from './sampler-table.ts'
 import { embedSinusoid } from './sinusoid.ts'
 
 export type SampleInput = {
@@ -19,16 +14,21 @@ export type SampleInput = {
   width: number
   height: number
   steps: number
+  /** The model's own when absent. */
+  sampler?: SamplerName
+  /** Classifier-free guidance; it takes groups with negative conditioning. */
+  guidance?: number
 }
 
 /**
  * Draws latents for a batch of images of one size: [images, channels, height / 8, width / 8].
  * Each image's noise comes from its own seed, in torch's order, so that it does not depend on its batch mates.
+ * Conditioning is one for all images, or in groups of images whose prompts are equally long.
  */
 export async function sample(
   model: Model,
-  conditioning: Conditioning,
-  { seeds, width, height, steps }: SampleInput,
+  conditioning: Conditioning | ConditioningGroup[],
+  { seeds, width, height, steps, sampler, guidance = 1 }: SampleInput,
   options: SampleOptions = {},
 ): Promise<{ latents: Float32Array; shape: LatentShape }> {
   const { unet, vae, scheduler } = model.manifest
@@ -39,38 +39,95 @@ export async function sample(
     width: width / vae.spatialFactor,
   }
   const valuesPerImage = shape.channels * shape.height * shape.width
-  const schedule = buildSchedule(scheduler, steps)
+  const { initNoiseSigma, draw } = prepareSampler(sampler ?? defaultSampler(scheduler), scheduler, steps)
   const generators = seeds.map(createGenerator)
   const noise = () => drawBatchNoise(generators, valuesPerImage)
-  const initial = noise().map((value) => value * schedule.initNoiseSigma)
-  const denoise = createDenoise(model, conditioning, shape, { width, height })
-  const latents = await sampleEulerAncestral(denoise, initial, schedule, noise, options)
-  return { latents, shape }
+  const initial = noise().map((value) => value * initNoiseSigma)
+  const groups = Array.isArray(conditioning)
+    ? conditioning
+    : [{ images: [...seeds.keys()], positive: conditioning }]
+  const predictors = groups.map((group) => ({
+    images: group.images,
+    predict: createPredictor(model, group, { width, height, guidance }),
+  }))
+  const denoise: Denoise = async (latents, { timestep, sigma }) => {
+    const scaled = { data: scaleModelInput(latents, sigma), dims: [shape.batch, valuesPerImage] }
+    const output = new Float32Array(latents.length)
+    for (const { images, predict } of predictors) {
+      const { data } = selectRows(scaled, images)
+      const predicted = await predict(data, { ...shape, batch: images.length }, timestep)
+      images.forEach((image, i) => {
+        output.set(predicted.subarray(i * valuesPerImage, (i + 1) * valuesPerImage), image * valuesPerImage)
+      })
+    }
+    return toDenoised(output, latents, sigma, scheduler.prediction_type)
+  }
+  return { latents: await draw(denoise, initial, noise, options), shape }
 }
 
-/** The UNet behind the sampler's interface: scaling, layout and what the prediction means stay in here. */
-function createDenoise(
+type Predict = (scaled: Float32Array, shape: LatentShape, timestep: number) => Promise<Float32Array>
+
+/**
+ * The UNet for one group of images, layout and guidance included: with negative conditioning each image has two rows in
+ * one run, and what is returned leads from the negative prompt past the prompt.
+ * Source: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022), equation 6, in the form of diffusers'
+ * `StableDiffusionXLPipeline`: uncond + guidance · (cond - uncond).
+ */
+function createPredictor(
   model: Model,
-  { context, pooled }: Conditioning,
-  shape: LatentShape,
-  size: { width: number; height: number },
-): Denoise {
-  const { unet, scheduler } = model.manifest
-  const pooledAndSizes = joinPooledAndSizes(model, pooled, size)
-  return async (latents, { timestep, sigma }) => {
-    const scaled = scaleModelInput(latents, sigma)
-    const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
-    const output = await runDenoiser(model, {
-      sample: {
-        data: toChannelsLast(scaled, shape),
-        dims: [shape.batch, shape.height, shape.width, shape.channels],
-      },
-      timestep_sinusoid: { data: sinusoid, dims: [shape.batch, unet.modelChannels] },
-      pooled_and_sizes: pooledAndSizes,
-      context,
+  { images, positive, negative }: ConditioningGroup,
+  { width, height, guidance }: { width: number; height: number; guidance: number },
+): Predict {
+  const rows = negative ? joinConditioning(negative, positive) : positive
+  const pooledAndSizes = joinPooledAndSizes(model, rows.pooled, { width, height })
+  const copies = negative ? [...images.keys(), ...images.keys()] : [...images.keys()]
+  return async (scaled, shape, timestep) => {
+    const all = { ...shape, batch: copies.length }
+    const input = selectRows({ data: scaled, dims: [shape.batch, scaled.length / shape.batch] }, copies)
+    const prediction = await runUnet(model, input.data, all, {
+      timestep,
+      pooledAndSizes,
+      context: rows.context,
     })
-    return toDenoised(toChannelsFirst(output.data, shape), latents, sigma, scheduler.prediction_type)
+    if (!negative) return prediction
+    const [uncond, cond] = [prediction.subarray(0, scaled.length), prediction.subarray(scaled.length)]
+    return uncond.map((value, i) => value + guidance * Math.fround(cond[i]! - value))
   }
+}
+
+function joinConditioning(a: Conditioning, b: Conditioning): Conditioning {
+  return { context: joinRows(a.context, b.context), pooled: joinRows(a.pooled, b.pooled) }
+}
+
+function joinRows(a: FloatTensor, b: FloatTensor): FloatTensor {
+  const data = new Float32Array(a.data.length + b.data.length)
+  data.set(a.data)
+  data.set(b.data, a.data.length)
+  return { data, dims: [a.dims[0]! + b.dims[0]!, ...a.dims.slice(1)] }
+}
+
+async function runUnet(
+  model: Model,
+  scaled: Float32Array,
+  shape: LatentShape,
+  {
+    timestep,
+    pooledAndSizes,
+    context,
+  }: { timestep: number; pooledAndSizes: FloatTensor; context: FloatTensor },
+): Promise<Float32Array> {
+  const { unet } = model.manifest
+  const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
+  const output = await runDenoiser(model, {
+    sample: {
+      data: toChannelsLast(scaled, shape),
+      dims: [shape.batch, shape.height, shape.width, shape.channels],
+    },
+    timestep_sinusoid: { data: sinusoid, dims: [shape.batch, unet.modelChannels] },
+    pooled_and_sizes: pooledAndSizes,
+    context,
+  })
+  return toChannelsFirst(output.data, shape)
 }
 
 async function runDenoiser(model: Model, inputs: Record<string, FloatTensor>): Promise<FloatTensor> {

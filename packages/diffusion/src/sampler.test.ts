@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import golden from './fixtures/sampler.golden.json' with { type: 'json' }
 import { createGenerator, drawBatchNoise } from './noise.ts'
 import { ancestralStep, type Denoise, sampleEulerAncestral, scaleModelInput, toDenoised } from './sampler.ts'
-import { buildSchedule, SchedulerConfig } from './schedule.ts'
+import { buildSchedule } from './schedule.ts'
+import { SchedulerConfig } from './scheduler-config.ts'
 
 const FOUR_STEPS = {
   timesteps: [999, 749, 499, 249],

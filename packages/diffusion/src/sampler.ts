@@ -1,10 +1,14 @@
-import type { PredictionType, Schedule } from './schedule.ts'
+import type { Schedule } from './schedule.ts'
+import type { PredictionType } from './scheduler-config.ts'
 
 /** Where in the schedule a model is asked. */
 export type NoiseLevel = { step: number; timestep: number; sigma: number }
 
 /** Predicts the clean latents x0 from `latents` at a noise level; a batch is one flat array. */
 export type Denoise = (latents: Float32Array, level: NoiseLevel) => Promise<Float32Array>
+
+/** Draws unit Gaussian noise for the whole batch, from each image's own generator. */
+export type Noise = (step: number) => Float32Array
 
 export type SampleOptions = {
   /** Called after each step with the number of steps done (1 to steps). */
@@ -34,7 +38,7 @@ export async function sampleEulerAncestral(
   denoise: Denoise,
   latents: Float32Array,
   { timesteps, sigmas }: Pick<Schedule, 'timesteps' | 'sigmas'>,
-  noise: (step: number) => Float32Array,
+  noise: Noise,
   { onStep, throwIfAborted }: SampleOptions = {},
 ): Promise<Float32Array> {
   let x = latents
@@ -43,9 +47,7 @@ export async function sampleEulerAncestral(
     const sigma = sigmas[step]!
     const { down, up } = ancestralStep(sigma, sigmas[step + 1]!)
     const denoised = await denoise(x, { step, timestep, sigma })
-    // x0 + (x - x0) * ratio is x + (x - x0) / sigma * (down - sigma), and exactly x0 where down is 0.
-    const ratio = down / sigma
-    x = x.map((value, i) => denoised[i]! + (value - denoised[i]!) * ratio)
+    x = stepTowards(x, denoised, down / sigma)
     if (up > 0) x = addScaled(x, noise(step), up)
     onStep?.(step + 1)
   }
@@ -79,6 +81,15 @@ export function toDenoised(
   return latents.map((value, i) => value / variance + modelOutput[i]! * outputScale)
 }
 
-function addScaled(x: Float32Array, y: Float32Array, scale: number): Float32Array {
+/**
+ * Goes from one noise level to another along the line to the clean latents; `ratio` is the new sigma over the old.
+ * x0 + (x - x0) * ratio is x + (x - x0) / sigma * (newSigma - sigma), and exactly x0 where the ratio is 0.
+ */
+export function stepTowards(x: Float32Array, denoised: Float32Array, ratio: number): Float32Array {
+  return x.map((value, i) => denoised[i]! + (value - denoised[i]!) * ratio)
+}
+
+/** x + y · scale. */
+export function addScaled(x: Float32Array, y: Float32Array, scale: number): Float32Array {
   return x.map((value, i) => value + y[i]! * scale)
 }

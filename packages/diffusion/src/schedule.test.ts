@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import golden from './fixtures/schedule.golden.json' with { type: 'json' }
-import { buildSchedule, SchedulerConfig } from './schedule.ts'
+import { buildSchedule } from './schedule.ts'
+import { SchedulerConfig } from './scheduler-config.ts'
 
 const TURBO = {
   _class_name: 'EulerAncestralDiscreteScheduler',
@@ -35,27 +36,6 @@ describe('buildSchedule', () => {
     expect(() => buildSchedule(config, 0)).toThrow('steps is 0; it must be a whole number from 1 to 1000')
     expect(() => buildSchedule(config, 2.5)).toThrow('steps is 2.5')
     expect(() => buildSchedule(config, 1001)).toThrow('steps is 1001')
-  })
-})
-
-describe('SchedulerConfig', () => {
-  it.each([
-    ['_class_name', 'DDIMScheduler'],
-    ['beta_schedule', 'squaredcos_cap_v2'],
-    ['prediction_type', 'sample'],
-    ['timestep_spacing', 'karras'],
-    ['trained_betas', [0.1, 0.2]],
-    ['rescale_betas_zero_snr', true],
-  ])('refuses %s %j by name and value', (name, value) => {
-    const { error } = SchedulerConfig.safeParse({ ...TURBO, [name]: value })
-    expect(error?.issues.map((issue) => issue.message)).toEqual([
-      expect.stringContaining(`${name} is ${JSON.stringify(value)}; supported: `),
-    ])
-  })
-
-  it('ignores fields the sampler does not depend on', () => {
-    const extra = { clip_sample: false, skip_prk_steps: true, interpolation_type: 'linear' }
-    expect(SchedulerConfig.parse({ ...TURBO, ...extra })).toEqual(SchedulerConfig.parse(TURBO))
   })
 })
 

@@ -1,56 +1,129 @@
-import * as z from 'zod'
-
-const SAMPLER_CLASS = 'EulerAncestralDiscreteScheduler'
-
-/**
- * The fields of a diffusers `scheduler_config.json` that Euler ancestral sampling depends on, with diffusers' defaults.
- * Other fields are ignored; values that would draw another picture than diffusers does are refused by name and value.
- */
-export const SchedulerConfig = z.object({
-  _class_name: oneOf([SAMPLER_CLASS], '_class_name'),
-  num_train_timesteps: z.int().min(1).default(1000),
-  beta_start: z.number().positive().default(0.0001),
-  beta_end: z.number().positive().lt(1).default(0.02),
-  beta_schedule: oneOf(['linear', 'scaled_linear'], 'beta_schedule').default('linear'),
-  prediction_type: oneOf(['epsilon', 'v_prediction'], 'prediction_type').default('epsilon'),
-  timestep_spacing: oneOf(['linspace', 'leading', 'trailing'], 'timestep_spacing').default('linspace'),
-  steps_offset: z.int().min(0).default(0),
-  trained_betas: oneOf([null], 'trained_betas').default(null),
-  rescale_betas_zero_snr: oneOf([false], 'rescale_betas_zero_snr').default(false),
-})
-export type SchedulerConfig = z.infer<typeof SchedulerConfig>
-
-/** What a model's output means: the noise in the sample, or Salimans and Ho's velocity. */
-export type PredictionType = SchedulerConfig['prediction_type']
+import type { SchedulerConfig } from './scheduler-config.ts'
 
 /** Noise levels of one picture, from the first step to the last. */
 export type Schedule = {
-  /** Per step, what the model is told; whole numbers, except with linspace spacing. */
+  /** Per step, what the model is told; whole numbers, except with linspace spacing and between steps. */
   timesteps: number[]
-  /** One more than there are steps, falling to 0. */
+  /** One more than there are steps, falling to 0 (TCD's to the lowest trained level). */
   sigmas: number[]
   /** Standard deviation of the latents before the first step. */
   initNoiseSigma: number
 }
 
 /**
- * Computes timesteps and sigmas as diffusers' EulerAncestralDiscreteScheduler does, rounding to float32 where it does.
+ * Computes timesteps and sigmas as diffusers' EulerDiscreteScheduler and EulerAncestralDiscreteScheduler do, rounding
+ * to float32 where they do. With trailing spacing it is what Turbo and Lightning models want.
  * Spacings: Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed" (2023), table 2.
  * @throws when `steps` is not a whole number from 1 to the number of training timesteps
  */
 export function buildSchedule(config: SchedulerConfig, steps: number): Schedule {
-  if (!Number.isInteger(steps) || steps < 1 || steps > config.num_train_timesteps) {
-    throw new RangeError(
-      `steps is ${steps}; it must be a whole number from 1 to ${config.num_train_timesteps}`,
-    )
-  }
+  checkSteps(steps, config.num_train_timesteps)
   const trainSigmas = computeTrainSigmas(config)
   const timesteps = spaceTimesteps(config, steps)
   const sigmas = [...timesteps.map((timestep) => interpolate(trainSigmas, timestep)), 0]
   const max = Math.max(...sigmas)
-  const initNoiseSigma = config.timestep_spacing === 'leading' ? Math.fround(Math.sqrt(max ** 2 + 1)) : max
+  const initNoiseSigma = config.timestep_spacing === 'leading' ? unitVarianceScale(max) : max
   return { timesteps, sigmas, initNoiseSigma }
 }
+
+/**
+ * Computes timesteps and sigmas as diffusers' DPMSolverMultistepScheduler does. It spaces as if there were one step
+ * more, of which timestep 0 is not drawn.
+ * @throws as `buildSchedule` does
+ */
+export function buildMultistepSchedule(config: SchedulerConfig, steps: number): Schedule {
+  checkSteps(steps, config.num_train_timesteps)
+  const trainSigmas = computeTrainSigmas(config)
+  const timesteps = spaceMultistepTimesteps(config, steps)
+  const sigmas = [...timesteps.map((timestep) => interpolate(trainSigmas, timestep)), 0]
+  return { timesteps, sigmas, initNoiseSigma: unitVarianceScale(sigmas[0]!) }
+}
+
+/**
+ * Like `buildMultistepSchedule`, over Karras sigmas of all trained noise levels, with timesteps rounded as there.
+ * @throws as `buildSchedule` does
+ */
+export function buildKarrasSchedule(config: SchedulerConfig, steps: number): Schedule {
+  checkSteps(steps, config.num_train_timesteps)
+  const trainSigmas = computeTrainSigmas(config)
+  const sigmas = spaceKarrasSigmas(trainSigmas, steps)
+  const timesteps = sigmas.map((sigma) => roundHalfToEven(findTimestep(trainSigmas, sigma)))
+  const rounded = sigmas.map(Math.fround)
+  return { timesteps, sigmas: [...rounded, 0], initNoiseSigma: unitVarianceScale(rounded[0]!) }
+}
+
+/** A schedule whose steps ask the model a second time, half way down on a logarithmic scale of sigma. */
+export type MidpointSchedule = Schedule & {
+  /** One for each step but the last. */
+  midTimesteps: number[]
+}
+
+/**
+ * Computes Karras sigmas and fractional timesteps as diffusers' DPMSolverSDEScheduler does with linspace spacing: from
+ * the highest trained noise level to the lowest.
+ * @throws as `buildSchedule` does
+ */
+export function buildMidpointSchedule(config: SchedulerConfig, steps: number): MidpointSchedule {
+  checkSteps(steps, config.num_train_timesteps)
+  const trainSigmas = computeTrainSigmas(config)
+  const sigmas = spaceKarrasSigmas(trainSigmas, steps)
+  const mids = sigmas.slice(1).map((next, step) => Math.sqrt(sigmas[step]! * next))
+  const find = (sigma: number) => findTimestep(trainSigmas, sigma)
+  const rounded = sigmas.map(Math.fround)
+  return {
+    timesteps: sigmas.map(find),
+    midTimesteps: mids.map(find),
+    sigmas: [...rounded, 0],
+    initNoiseSigma: rounded[0]!,
+  }
+}
+
+/**
+ * Computes timesteps and sigmas as diffusers' LCMScheduler does: part of those the model was distilled on.
+ * @throws when `steps` is not a whole number from 1 to the number of those
+ */
+export function buildConsistencySchedule(config: SchedulerConfig, steps: number): Schedule {
+  const { num_train_timesteps: trained, original_inference_steps: distilled } = config
+  checkSteps(steps, Math.min(distilled, trained))
+  const trainSigmas = computeTrainSigmas(config)
+  const stride = Math.floor(trained / distilled)
+  const timesteps = Array.from(
+    { length: steps },
+    (_, i) => (distilled - Math.floor(i * (distilled / steps))) * stride - 1,
+  )
+  const sigmas = timesteps.map((timestep) => trainSigmas[timestep]!)
+  return { timesteps, sigmas: [...sigmas, 0], initNoiseSigma: unitVarianceScale(sigmas[0]!) }
+}
+
+/** A schedule whose steps go down past the next level, and up to it again with fresh noise. */
+export type StochasticSchedule = Schedule & {
+  /** Per step, the level it goes down to. */
+  downSigmas: number[]
+}
+
+// How far past the next timestep a step goes: the paper's gamma, with the value its authors and diffusers default to.
+const TCD_GAMMA = 0.3
+
+/**
+ * Computes timesteps and sigmas as diffusers' TCDScheduler does with `eta` 0.3.
+ * @throws as `buildConsistencySchedule` does
+ */
+export function buildTrajectorySchedule(config: SchedulerConfig, steps: number): StochasticSchedule {
+  const { timesteps, sigmas, initNoiseSigma } = buildConsistencySchedule(config, steps)
+  const trainSigmas = computeTrainSigmas(config)
+  const kept = Math.fround(1 - TCD_GAMMA)
+  const nextTimesteps = [...timesteps.slice(1), 0]
+  const downSigmas = nextTimesteps.map((next) => trainSigmas[Math.floor(Math.fround(kept * next))]!)
+  return { timesteps, sigmas: [...sigmas.slice(0, -1), trainSigmas[0]!], downSigmas, initNoiseSigma }
+}
+
+function checkSteps(steps: number, most: number): void {
+  if (!Number.isInteger(steps) || steps < 1 || steps > most)
+    throw new RangeError(`steps is ${steps}; it must be a whole number from 1 to ${most}`)
+}
+
+/** Standard deviation of latents of unit variance before noise of `sigma`, as float32. */
+const unitVarianceScale = (sigma: number) => Math.fround(Math.sqrt(sigma ** 2 + 1))
 
 /** Sigma of each training timestep: the noise-to-signal ratio sqrt((1 - ᾱ) / ᾱ). */
 function computeTrainSigmas(config: SchedulerConfig): Float32Array {
@@ -87,6 +160,35 @@ function spaceTimesteps(config: SchedulerConfig, steps: number): number[] {
   return indices.map((i) => Math.fround((steps - 1 - i) * gap))
 }
 
+function spaceMultistepTimesteps(config: SchedulerConfig, steps: number): number[] {
+  const { num_train_timesteps: trained, steps_offset: offset, timestep_spacing: spacing } = config
+  if (spacing === 'trailing') return spaceTimesteps(config, steps)
+  const places = Array.from({ length: steps }, (_, i) => steps - i)
+  if (spacing === 'leading') return places.map((place) => place * Math.floor(trained / (steps + 1)) + offset)
+  return places.map((place) => roundHalfToEven(place * ((trained - 1) / steps)))
+}
+
+/**
+ * Sigmas evenly spaced in their seventh root, from the highest trained one to the lowest.
+ * Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022), equation 5.
+ */
+function spaceKarrasSigmas(trainSigmas: Float32Array, steps: number): number[] {
+  const RHO = 7
+  const [low, high] = [trainSigmas[0]! ** (1 / RHO), trainSigmas.at(-1)! ** (1 / RHO)]
+  const gap = steps > 1 ? 1 / (steps - 1) : 0
+  return Array.from({ length: steps }, (_, i) => (high + i * gap * (low - high)) ** RHO)
+}
+
+/** The timestep, between trained ones, whose sigma this is; linear in the logarithm of sigma. */
+function findTimestep(trainSigmas: Float32Array, sigma: number): number {
+  const logs = trainSigmas.map(Math.log)
+  const log = Math.log(sigma)
+  const above = logs.findIndex((value) => value > log)
+  const low = Math.min(Math.max((above < 0 ? logs.length : above) - 1, 0), logs.length - 2)
+  const weight = (logs[low]! - log) / (logs[low]! - logs[low + 1]!)
+  return low + Math.min(Math.max(weight, 0), 1)
+}
+
 // numpy's rounding, which Math.round is not: 62.5 becomes 62.
 function roundHalfToEven(value: number): number {
   const floor = Math.floor(value)
@@ -99,13 +201,4 @@ function interpolate(values: Float32Array, position: number): number {
   const index = Math.min(Math.floor(position), values.length - 1)
   const [left, right] = [values[index]!, values[Math.min(index + 1, values.length - 1)]!]
   return Math.fround(left + (right - left) * (position - index))
-}
-
-/** A zod schema for the values we compute correctly; its message names the field, the value found and the choices. */
-function oneOf<const Value extends string | boolean | null>(supported: Value[], name: string) {
-  const choices = supported.map((value) => JSON.stringify(value)).join(', ')
-  const describe = (found: unknown) => (found === undefined ? 'missing' : JSON.stringify(found))
-  return z.literal(supported, {
-    error: (issue) => `${name} is ${describe(issue.input)}; supported: ${choices}`,
-  })
 }

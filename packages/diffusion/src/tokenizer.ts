@@ -10,7 +10,15 @@ export type Tokens = {
   truncated: boolean
 }
 
-export type Tokenizer = { encode: (text: string) => Tokens }
+export type Tokenizer = {
+  encode: (text: string) => Tokens
+  /** Ids of a text alone, as many as it has. */
+  tokenize: (text: string) => number[]
+  /** Puts start and end around at most `chunkSize` ids, and pads. */
+  frame: (ids: number[]) => Int32Array
+  /** Tokens of a prompt that fit between start and end: 75 for CLIP. */
+  chunkSize: number
+}
 
 // CLIP's words: contractions, letters, single digits, runs of anything else. The two special tokens count as words
 // here when they come from upper-case text, which the search for added tokens does not find.
@@ -36,18 +44,22 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const encodeText = (text: string): number[] =>
     splitBefore(text, (part) => splitAfter(normalize(part), (rest) => words(rest).flatMap(encodeWord)))
 
-  return { encode: (text) => frame(encodeText(text), files) }
-}
-
-/** Puts start and end around the ids, cuts what does not fit before the end, and pads. */
-function frame(
-  ids: number[],
-  { startId, endId, padId, maxLength }: { startId: number; endId: number; padId: number; maxLength: number },
-): Tokens {
-  const kept = ids.slice(0, maxLength - 2)
-  const framed = new Int32Array(maxLength).fill(padId)
-  framed.set([startId, ...kept, endId])
-  return { ids: framed, tokenCount: ids.length, truncated: kept.length < ids.length }
+  const chunkSize = files.maxLength - 2
+  const frame = (ids: number[]) => {
+    const framed = new Int32Array(files.maxLength).fill(files.padId)
+    framed.set([files.startId, ...ids, files.endId])
+    return framed
+  }
+  return {
+    tokenize: encodeText,
+    frame,
+    chunkSize,
+    encode(text) {
+      const ids = encodeText(text)
+      const kept = ids.slice(0, chunkSize)
+      return { ids: frame(kept), tokenCount: ids.length, truncated: kept.length < ids.length }
+    },
+  }
 }
 
 /** Creates a function that finds added tokens in a text, the longest where several begin, and encodes the rest. */
