@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
-import { sha256OfFile } from './content-hash.ts'
 import type { Graph } from './graph.ts'
 import { encodeOnnx } from './onnx.ts'
-import { type ModelSource, openPart, PARTS, type Part } from './source.ts'
+import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
 import { buildVaeDecoder } from './vae-decoder.ts'
@@ -54,7 +53,8 @@ export async function compileModel(
       Object.assign(files, await writeGraph(folder, graph, weights))
       done += packBytes(graph)
     }
-    for (const path of source.tokenizerFiles) files[path] = await copyInto(folder, source.folder, path)
+    for (const [path, from] of Object.entries(source.tokenizerFiles))
+      files[path] = await putInto(folder, path, from)
     const manifest = describe(source, options, graphs, files)
     await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
     options.onProgress?.({ message: `Compiled ${options.name}`, done: total, total })
@@ -67,7 +67,7 @@ export async function compileModel(
 async function openParts(source: ModelSource): Promise<Record<Part, WeightsSource>> {
   const parts: Partial<Record<Part, WeightsSource>> = {}
   try {
-    for (const part of PARTS) parts[part] = await openPart(source, part)
+    for (const part of PARTS) parts[part] = await source.openPart(part)
     return parts as Record<Part, WeightsSource>
   } catch (error) {
     await closeAll(parts)
@@ -125,15 +125,15 @@ async function writeGraph(folder: string, graph: Graph, weights: WeightsSource):
   }
 }
 
-async function copyInto(
+async function putInto(
   folder: string,
-  sourceFolder: string,
   path: string,
+  from: string | Uint8Array,
 ): Promise<Manifest['files'][string]> {
+  const bytes = typeof from === 'string' ? await readFile(from) : from
   await mkdir(dirname(join(folder, path)), { recursive: true })
-  await copyFile(join(sourceFolder, path), join(folder, path))
-  const bytes = await readFile(join(folder, path))
-  return { bytes: bytes.length, sha256: await sha256OfFile(join(folder, path)) }
+  await writeFile(join(folder, path), bytes)
+  return { bytes: bytes.length, sha256: sha256(bytes) }
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
