@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
 import type { Graph } from './graph.ts'
+import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx } from './onnx.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
@@ -24,6 +25,8 @@ export type CompileOptions = {
   plan: Plan
   sourceHash: string
   sourceFiles: Record<string, string>
+  /** Merged into the weights, in this order. */
+  loras?: (LoraFile & { sha256: string })[]
   onProgress?: (progress: CompileProgress) => void
 }
 
@@ -41,7 +44,7 @@ export async function compileModel(
   options: CompileOptions,
 ): Promise<Manifest> {
   await mkdir(folder, { recursive: true })
-  const parts = await openParts(source)
+  const parts = await openParts(source, options.loras ?? [])
   try {
     // All graphs before any pack: a missing tensor or a wrong shape is found before gigabytes are written.
     const { built, graphs } = buildGraphs(source, parts)
@@ -64,11 +67,11 @@ export async function compileModel(
   }
 }
 
-async function openParts(source: ModelSource): Promise<Record<Part, WeightsSource>> {
+async function openParts(source: ModelSource, loras: LoraFile[]): Promise<Record<Part, WeightsSource>> {
   const parts: Partial<Record<Part, WeightsSource>> = {}
   try {
     for (const part of PARTS) parts[part] = await source.openPart(part)
-    return parts as Record<Part, WeightsSource>
+    return await mergeLoras(parts as Record<Part, WeightsSource>, loras, source.unet)
   } catch (error) {
     await closeAll(parts)
     throw error
@@ -159,6 +162,7 @@ function describe(
     name: options.name,
     sourceHash: options.sourceHash,
     sourceFiles: options.sourceFiles,
+    loras: options.loras?.map(({ label: file, sha256, weight }) => ({ file, sha256, weight })),
     plan: options.plan,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },

@@ -14,12 +14,13 @@ export async function sha256OfFile(path: string): Promise<string> {
 }
 
 /**
- * Hashes a source's files, which `files` names to their paths. Hashes are remembered in `memoPath` by size and modification time, so that a model of
+ * Hashes a source's files, which `files` names to their paths, and its settings. Hashes of files are remembered in `memoPath` by size and modification time, so that a model of
  * several gigabytes is read once, not at every start.
  */
 export async function hashFiles(
   files: Record<string, string>,
   memoPath: string,
+  settings: Record<string, number> = {},
 ): Promise<{ hash: string; files: Record<string, string> }> {
   const memo = await readMemo(memoPath)
   const hashes: Record<string, string> = {}
@@ -36,7 +37,9 @@ export async function hashFiles(
   await writeFile(draft, JSON.stringify(memo))
   await rename(draft, memoPath)
   return {
-    hash: createHash('sha256').update(JSON.stringify(hashes)).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify({ ...hashes, ...settings }))
+      .digest('hex'),
     files: hashes,
   }
 }

@@ -6,15 +6,21 @@ import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from 
 import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
+import type { LoraFile } from './lora.ts'
 import { openSingleFile } from './single-file.ts'
 import { exists, type ModelSource, openSource } from './source.ts'
 
 /** Folder of the model that comes with the repository. */
 export const DEMO_FOLDER = fileURLToPath(new URL('../../../models/demo', import.meta.url))
 
+/** A LoRA file and how strongly it is merged; 1 is as it was trained. */
+export type LoraChoice = { file: string; weight: number }
+
 export type PrepareOptions = {
   /** `demo`, a folder (a model in diffusers layout, or one that is compiled already) or a single-file checkpoint. */
   model: string
+  /** LoRA files to merge into the weights. */
+  loras?: LoraChoice[]
   dataDir: string
   plan: Plan
   onProgress?: (progress: CompileProgress) => void
@@ -26,19 +32,26 @@ export type PrepareOptions = {
  */
 export async function prepareModel({
   model,
+  loras = [],
   dataDir,
   plan,
   onProgress,
 }: PrepareOptions): Promise<{ dir: string }> {
   const path = model === 'demo' ? DEMO_FOLDER : resolve(model)
-  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, plan) }
+  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras }) }
   const source = await openModel(path, model)
   const name = basename(path, '.safetensors')
-  const { hash, files } = await hashFiles(source.files, join(dataDir, 'models', 'hashes.json'))
+  const chosen = await nameLoras(loras)
+  const { hash, files } = await hashFiles(
+    { ...source.files, ...Object.fromEntries(chosen.map(({ key, path }) => [key, path])) },
+    join(dataDir, 'models', 'hashes.json'),
+    Object.fromEntries(chosen.map(({ key, weight }) => [`${key} weight`, weight])),
+  )
   const dir = join(dataDir, 'models', `${name}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`)
   if (await exists(join(dir, 'model.json'))) return { dir }
   await mkdir(join(dataDir, 'models'), { recursive: true })
-  const options = { name, plan, sourceHash: hash, sourceFiles: files, onProgress }
+  const merged = chosen.map((lora) => ({ ...lora, sha256: files[lora.key]! }))
+  const options = { name, plan, sourceHash: hash, sourceFiles: files, loras: merged, onProgress }
   await publishFolder(
     dir,
     () => exists(join(dir, 'model.json')),
@@ -61,7 +74,26 @@ async function openModel(path: string, model: string): Promise<ModelSource> {
   return openSingleFile(path)
 }
 
-async function checkCompiled(folder: string, plan: Plan): Promise<string> {
+/** LoRA files by the names that the model's hash and manifest know them by: the order counts, so it stands in the name. */
+async function nameLoras(loras: LoraChoice[]): Promise<(LoraFile & { key: string })[]> {
+  return Promise.all(
+    loras.map(async ({ file, weight }, i) => {
+      const path = resolve(file)
+      const label = basename(path)
+      if (!(await exists(path))) throw new CompileError(`there is no LoRA file ${path}`)
+      return { path, label, weight, key: `loras/${i}-${label}` }
+    }),
+  )
+}
+
+async function checkCompiled(
+  folder: string,
+  { plan, loras }: { plan: Plan; loras: LoraChoice[] },
+): Promise<string> {
+  if (loras.length > 0)
+    throw new CompileError(
+      `${folder} is compiled already; a LoRA is merged into a source (a diffusers folder or a single-file checkpoint)`,
+    )
   const parsed = Manifest.safeParse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')))
   if (!parsed.success)
     throw new CompileError(`${folder}/model.json was not written by this version; compile the source again`, {
