@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util'
+import type { LoraChoice } from '@sdcpu/model-compiler'
+import { readLora } from './lora-option.ts'
 
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
@@ -6,7 +8,9 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --steps N      1 to 8; the model's own when absent
   --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
   --n N          how many pictures, 1 to 16 (default 1)
-  --model NAME   "demo" (default), a model folder in diffusers layout, or a compiled one
+  --model NAME   "demo" (default), a model folder in diffusers layout, a single-file checkpoint (.safetensors),
+                 or a compiled folder
+  --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: all this process may use)
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
@@ -31,6 +35,7 @@ export type GenerateOptions = {
   size: { width: number; height: number } | undefined
   n: number
   model: string
+  loras: LoraChoice[]
   plan: 'fp32'
   threads: number | undefined
   out: string
@@ -53,6 +58,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     size: readSize(values.size),
     n: readInteger('n', values.n, 1, MAX_COUNT) ?? 1,
     model: values.model,
+    loras: readLoras(values.lora),
     plan: values.plan,
     threads: readInteger('threads', values.threads, 1, 1024),
     out: values.out,
@@ -77,6 +83,7 @@ function parse(args: string[]) {
         size: { type: 'string' },
         n: { type: 'string' },
         model: { type: 'string', default: 'demo' },
+        lora: { type: 'string', multiple: true, default: [] },
         plan: { type: 'string', default: 'fp32' },
         threads: { type: 'string' },
         out: { type: 'string', default: 'out.png' },
@@ -94,6 +101,14 @@ function readInteger(name: string, text: string | undefined, min: number, max: n
   if (!/^\d+$/.test(text) || value < min || value > max)
     throw new UsageError(`--${name} is ${text}; it must be a whole number from ${min} to ${max}`)
   return value
+}
+
+function readLoras(texts: string[]): LoraChoice[] {
+  try {
+    return texts.map(readLora)
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause })
+  }
 }
 
 function readSize(text: string | undefined): GenerateOptions['size'] {
