@@ -72,8 +72,13 @@ describe('a single-file checkpoint', () => {
     expect(await filesOf(single.dir)).toEqual(await filesOf(folder.dir))
   })
 
-  it('compiles to the same weights from float32', async () => {
+  it('compiles to the same weights from float32, and beside tensors that drawing does not need', async () => {
     convert('F32')
+    const one = { dtype: 'F32', shape: [], data: Buffer.alloc(4) }
+    for (const name of ['conditioner.embedders.1.model.logit_scale', 'denoiser.sigmas', 'model_ema.decay'])
+      tensors.set(name, one)
+    const positions = 'conditioner.embedders.0.transformer.text_model.embeddings.position_ids'
+    tensors.set(positions, { dtype: 'I64', shape: [1], data: Buffer.alloc(8) })
     await writeTensors(path, tensors)
     await putConfigBeside(path)
     expect(await filesOf((await prepare(path)).dir)).toEqual(await filesOf((await prepare(FOLDER)).dir))
