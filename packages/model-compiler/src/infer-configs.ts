@@ -16,16 +16,13 @@ type Dims = (name: string) => number[]
 type Config = Record<string, unknown>
 
 /** One level of the UNet's way down, as the names and shapes of its blocks tell it. */
-type Level = { channels: number; layers: number; crosses: boolean; depth: number; context?: number }
+type Level = { channels: number; layers: number; crosses: boolean; depth: number }
 
 /** Gives shapes of a checkpoint's tensors. The function @throws CompileError for a tensor that is not there. */
-export function dimsOf({ label, tensors, others }: SafetensorsFile): Dims {
+function dimsOf({ label, tensors }: SafetensorsFile): Dims {
   return (name) => {
     const found = tensors.get(name)
     if (found) return found.shape
-    const type = others.get(name)
-    if (type)
-      throw new CompileError(`${label}: tensor ${name} is of type ${type}; F16, BF16 or F32 is expected`)
     throw new CompileError(`${label}: tensor ${name} is missing; a single-file SDXL checkpoint has it`)
   }
 }
@@ -53,7 +50,12 @@ export function inferUnet(file: SafetensorsFile): Config & { layers_per_block: n
         ? transformerDepth(file, 'middle_block.1')
         : Math.max(depth, 1),
     ),
-    attention_head_dim: levels.map(({ channels }) => channels / HEAD_WIDTH),
+    // Where a level has no attention, nothing reads its number of heads; the last one's is the middle block's too.
+    attention_head_dim: levels.map(({ channels, crosses }, i) =>
+      crosses || i === levels.length - 1
+        ? channels / HEAD_WIDTH
+        : Math.max(1, Math.floor(channels / HEAD_WIDTH)),
+    ),
     cross_attention_dim: dims(`${at}.transformer_blocks.0.attn2.to_k.weight`)[1],
     use_linear_projection: projection.length === 2,
     addition_embed_type: 'text_time',

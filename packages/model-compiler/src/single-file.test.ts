@@ -179,12 +179,12 @@ describe('a single-file checkpoint', () => {
     [
       'eight-bit floats',
       () =>
-        tensors.set(`${UNET}out.2.weight`, {
+        tensors.set(`${UNET}input_blocks.4.1.proj_in.weight`, {
           dtype: 'F8_E4M3',
-          shape: [4, 8, 3, 3],
-          data: Buffer.alloc(288),
+          shape: [16, 16],
+          data: Buffer.alloc(256),
         }),
-      /tensor model.diffusion_model.out.2.weight is of type F8_E4M3; F16, BF16 or F32 is expected/,
+      /tensor model.diffusion_model.input_blocks.4.1.proj_in.weight is of type F8_E4M3; F16, BF16 or F32 is expected/,
     ],
     [
       'zero terminal SNR',

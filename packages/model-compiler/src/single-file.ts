@@ -89,6 +89,9 @@ function checkFamily({ label, tensors, others }: SafetensorsFile): void {
   const expected = `${label}: a single-file SDXL checkpoint is expected`
   const other = recogniseOther(names)
   if (other) throw new CompileError(`${expected}; this is ${other}`)
+  for (const [name, type] of others)
+    if (/^F\d/.test(type))
+      throw new CompileError(`${label}: tensor ${name} is of type ${type}; F16, BF16 or F32 is expected`)
   for (const prefix of [UNET, CLIP, OPEN_CLIP, VAE])
     if (!names.some((name) => name.startsWith(prefix)))
       throw new CompileError(
