@@ -1,11 +1,13 @@
 // Compiles a model: `npm run compile -- FOLDER`.
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { prepareModel } from '@sdcpu/model-compiler'
+import { type LoraChoice, prepareModel } from '@sdcpu/model-compiler'
+import { readLora } from './lora-option.ts'
 
-const USAGE = `Usage: npm run compile -- MODEL [--plan fp32]
+const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--plan fp32]
 
-  MODEL   "demo" or a model folder in diffusers layout
+  MODEL   "demo", a model folder in diffusers layout, or a single-file checkpoint (.safetensors)
+  --lora  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan  how the model computes: fp32 (default)
 
 Prints the compiled model's folder, which lies under DATA_DIR (default .data).`
@@ -13,9 +15,9 @@ Prints the compiled model's folder, which lies under DATA_DIR (default .data).`
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
-  let model: string
+  let options: { model: string; loras: LoraChoice[] }
   try {
-    model = readModel(args)
+    options = readOptions(args)
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`)
     return 2
@@ -23,7 +25,7 @@ async function main(args: string[]): Promise<number> {
   const started = performance.now()
   try {
     const { dir } = await prepareModel({
-      model,
+      ...options,
       dataDir: resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data')),
       plan: 'fp32',
       onProgress: ({ message, done, total }) =>
@@ -40,13 +42,16 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function readModel(args: string[]): string {
+function readOptions(args: string[]): { model: string; loras: LoraChoice[] } {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { plan: { type: 'string', default: 'fp32' } },
+    options: {
+      plan: { type: 'string', default: 'fp32' },
+      lora: { type: 'string', multiple: true, default: [] },
+    },
   })
   if (positionals.length !== 1) throw new Error(`one model is expected; ${positionals.length} were given`)
   if (values.plan !== 'fp32') throw new Error(`--plan is ${values.plan}; it must be fp32`)
-  return positionals[0]!
+  return { model: positionals[0]!, loras: values.lora.map(readLora) }
 }

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
 import { SAMPLER_NAMES, type SamplerName, samplerNamed } from '@sdcpu/diffusion'
+import type { LoraChoice } from '@sdcpu/model-compiler'
+import { readLora } from './lora-option.ts'
 
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
@@ -12,7 +14,9 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --sampler NAME ${SAMPLER_NAMES.slice(0, 4).join(', ')},
                  ${SAMPLER_NAMES.slice(4).join(', ')}; the model's own when absent
   --n N          how many pictures, 1 to 16 (default 1)
-  --model NAME   "demo" (default), a model folder in diffusers layout, or a compiled one
+  --model NAME   "demo" (default), a model folder in diffusers layout, a single-file checkpoint (.safetensors),
+                 or a compiled folder
+  --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: all this process may use)
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
@@ -42,6 +46,7 @@ export type GenerateOptions = {
   sampler: SamplerName | undefined
   n: number
   model: string
+  loras: LoraChoice[]
   plan: 'fp32'
   threads: number | undefined
   out: string
@@ -67,6 +72,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     sampler: readSampler(values.sampler),
     n: readInteger('n', values.n, 1, MAX_COUNT) ?? 1,
     model: values.model,
+    loras: readLoras(values.lora),
     plan: values.plan,
     threads: readInteger('threads', values.threads, 1, 1024),
     out: values.out,
@@ -94,6 +100,7 @@ function parse(args: string[]) {
         sampler: { type: 'string' },
         n: { type: 'string' },
         model: { type: 'string', default: 'demo' },
+        lora: { type: 'string', multiple: true, default: [] },
         plan: { type: 'string', default: 'fp32' },
         threads: { type: 'string' },
         out: { type: 'string', default: 'out.png' },
@@ -126,6 +133,14 @@ function readSampler(text: string | undefined): SamplerName | undefined {
   const name = samplerNamed(text)
   if (!name) throw new UsageError(`--sampler is ${text}; it must be one of ${SAMPLER_NAMES.join(', ')}`)
   return name
+}
+
+function readLoras(texts: string[]): LoraChoice[] {
+  try {
+    return texts.map(readLora)
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause })
+  }
 }
 
 function readSize(text: string | undefined): GenerateOptions['size'] {

@@ -2,10 +2,12 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { writeSingleFile } from '@sdcpu/model-compiler/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { outputFiles, parseGenerateOptions } from './generate-options.ts'
 
-const MODEL = join(import.meta.dirname, '../packages/model-compiler/src/fixtures/models/twolevels')
+const FIXTURES = join(import.meta.dirname, '../packages/model-compiler/src/fixtures')
+const MODEL = join(FIXTURES, 'models/twolevels')
 
 let folder: string
 beforeAll(async () => {
@@ -89,6 +91,28 @@ describe('npm run generate', () => {
     expect(JSON.parse(stdout)).toMatchObject({ sampler: 'euler_a', guidance: 1, warnings: [warning] })
   })
 
+  it('draws with a single-file checkpoint and a LoRA merged into it', async () => {
+    // The model's name stands in the picture's text, so that the file is called as the folder is.
+    const file = join(folder, 'single/threelevels.safetensors')
+    await writeSingleFile(file)
+    const lora = join(FIXTURES, 'loras/peft.safetensors')
+    const options = ['a red fox', '--seed', '7', '--size', '64x64', '--steps', '1', '--threads', '1']
+    const pictures: Record<string, Buffer> = {}
+    for (const [name, more] of Object.entries({
+      folder: ['--model', join(FIXTURES, 'models/threelevels')],
+      file: ['--model', file],
+      none: ['--model', file, '--lora', `${lora}:0`],
+      merged: ['--model', file, '--lora', `${lora}:0.5`, '--lora', lora],
+    })) {
+      const { code, stderr } = await run(...options, ...more, '--out', `${name}.png`)
+      expect(code, stderr).toBe(0)
+      pictures[name] = await readFile(join(folder, `${name}.png`))
+    }
+    expect(pictures.file!.equals(pictures.folder!)).toBe(true)
+    expect(pictures.none!.equals(pictures.folder!)).toBe(true)
+    expect(pictures.merged!.equals(pictures.folder!)).toBe(false)
+  })
+
   it('exits 2 with usage for bad arguments', async () => {
     const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
     expect(code).toBe(2)
@@ -126,6 +150,7 @@ describe('parseGenerateOptions', () => {
       ['a', '--sampler', 'UniPC'],
       /--sampler is UniPC; it must be one of euler_a, euler, dpmpp_2m, dpmpp_2m_karras, dpmpp_sde_karras, lcm, tcd/,
     ],
+    [['a', '--lora', 'x.ckpt'], /--lora is x.ckpt; it must be FILE.safetensors or FILE.safetensors:WEIGHT/],
     [['a', '--colour'], /--colour/],
   ])('refuses %j', (args, message) => {
     expect(() => parseGenerateOptions(args)).toThrow(message)

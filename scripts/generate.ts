@@ -41,6 +41,7 @@ async function draw(options: GenerateOptions): Promise<void> {
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const { dir } = await prepareModel({
     model: options.model,
+    loras: options.loras,
     dataDir,
     plan,
     onProgress: ({ message, done, total }) => say(`${message} (${Math.round((100 * done) / total)} %)`),

@@ -21,6 +21,8 @@ export const Manifest = z.object({
   /** SHA-256 over the source's files; two equal sources give the same compiled model. */
   sourceHash: Sha256,
   sourceFiles: z.record(z.string(), Sha256),
+  /** LoRA files merged into the weights, and how strongly. */
+  loras: z.array(z.object({ file: z.string(), sha256: Sha256, weight: z.number() })).default([]),
   plan: z.enum(['fp32']),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
-import { sha256OfFile } from './content-hash.ts'
 import type { Graph } from './graph.ts'
+import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx } from './onnx.ts'
-import { type ModelSource, openPart, PARTS, type Part } from './source.ts'
+import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
 import { buildVaeDecoder } from './vae-decoder.ts'
@@ -25,6 +25,8 @@ export type CompileOptions = {
   plan: Plan
   sourceHash: string
   sourceFiles: Record<string, string>
+  /** Merged into the weights, in this order. */
+  loras?: (LoraFile & { sha256: string })[]
   onProgress?: (progress: CompileProgress) => void
 }
 
@@ -42,7 +44,7 @@ export async function compileModel(
   options: CompileOptions,
 ): Promise<Manifest> {
   await mkdir(folder, { recursive: true })
-  const parts = await openParts(source)
+  const parts = await openParts(source, options.loras ?? [])
   try {
     // All graphs before any pack: a missing tensor or a wrong shape is found before gigabytes are written.
     const { built, graphs } = buildGraphs(source, parts)
@@ -54,7 +56,8 @@ export async function compileModel(
       Object.assign(files, await writeGraph(folder, graph, weights))
       done += packBytes(graph)
     }
-    for (const path of source.tokenizerFiles) files[path] = await copyInto(folder, source.folder, path)
+    for (const [path, from] of Object.entries(source.tokenizerFiles))
+      files[path] = await putInto(folder, path, from)
     const manifest = describe(source, options, graphs, files)
     await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
     options.onProgress?.({ message: `Compiled ${options.name}`, done: total, total })
@@ -64,11 +67,11 @@ export async function compileModel(
   }
 }
 
-async function openParts(source: ModelSource): Promise<Record<Part, WeightsSource>> {
+async function openParts(source: ModelSource, loras: LoraFile[]): Promise<Record<Part, WeightsSource>> {
   const parts: Partial<Record<Part, WeightsSource>> = {}
   try {
-    for (const part of PARTS) parts[part] = await openPart(source, part)
-    return parts as Record<Part, WeightsSource>
+    for (const part of PARTS) parts[part] = await source.openPart(part)
+    return await mergeLoras(parts as Record<Part, WeightsSource>, loras, source.unet)
   } catch (error) {
     await closeAll(parts)
     throw error
@@ -125,15 +128,15 @@ async function writeGraph(folder: string, graph: Graph, weights: WeightsSource):
   }
 }
 
-async function copyInto(
+async function putInto(
   folder: string,
-  sourceFolder: string,
   path: string,
+  from: string | Uint8Array,
 ): Promise<Manifest['files'][string]> {
+  const bytes = typeof from === 'string' ? await readFile(from) : from
   await mkdir(dirname(join(folder, path)), { recursive: true })
-  await copyFile(join(sourceFolder, path), join(folder, path))
-  const bytes = await readFile(join(folder, path))
-  return { bytes: bytes.length, sha256: await sha256OfFile(join(folder, path)) }
+  await writeFile(join(folder, path), bytes)
+  return { bytes: bytes.length, sha256: sha256(bytes) }
 }
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -159,6 +162,7 @@ function describe(
     name: options.name,
     sourceHash: options.sourceHash,
     sourceFiles: options.sourceFiles,
+    loras: options.loras?.map(({ label: file, sha256, weight }) => ({ file, sha256, weight })),
     plan: options.plan,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },

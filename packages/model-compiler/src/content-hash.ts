@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 
 const CHUNK_BYTES = 4 << 20
@@ -14,18 +14,17 @@ export async function sha256OfFile(path: string): Promise<string> {
 }
 
 /**
- * Hashes a source's files. Hashes are remembered in `memoPath` by size and modification time, so that a model of
+ * Hashes a source's files, which `files` names to their paths, and its settings. Hashes of files are remembered in `memoPath` by size and modification time, so that a model of
  * several gigabytes is read once, not at every start.
  */
 export async function hashFiles(
-  folder: string,
-  files: string[],
+  files: Record<string, string>,
   memoPath: string,
+  settings: Record<string, number> = {},
 ): Promise<{ hash: string; files: Record<string, string> }> {
   const memo = await readMemo(memoPath)
   const hashes: Record<string, string> = {}
-  for (const file of files) {
-    const path = join(folder, file)
+  for (const [file, path] of Object.entries(files)) {
     const { size, mtimeNs, ino } = await stat(path, { bigint: true })
     const stamp = `${ino} ${size} ${mtimeNs}`
     const known = memo[path]
@@ -37,7 +36,12 @@ export async function hashFiles(
   const draft = `${memoPath}.${randomUUID()}`
   await writeFile(draft, JSON.stringify(memo))
   await rename(draft, memoPath)
-  return { hash: createHash('sha256').update(JSON.stringify(hashes)).digest('hex'), files: hashes }
+  return {
+    hash: createHash('sha256')
+      .update(JSON.stringify({ ...hashes, ...settings }))
+      .digest('hex'),
+    files: hashes,
+  }
 }
 
 type Memo = Record<string, { stamp: string; sha256: string }>

@@ -1,4 +1,4 @@
-import { access, mkdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Manifest } from '@sdcpu/diffusion'
@@ -6,14 +6,21 @@ import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from 
 import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
-import { openSource } from './source.ts'
+import type { LoraFile } from './lora.ts'
+import { openSingleFile } from './single-file.ts'
+import { exists, type ModelSource, openSource } from './source.ts'
 
 /** Folder of the model that comes with the repository. */
 export const DEMO_FOLDER = fileURLToPath(new URL('../../../models/demo', import.meta.url))
 
+/** A LoRA file and how strongly it is merged; 1 is as it was trained. */
+export type LoraChoice = { file: string; weight: number }
+
 export type PrepareOptions = {
-  /** `demo`, or a folder: a model in diffusers layout, or one that is compiled already. */
+  /** `demo`, a folder (a model in diffusers layout, or one that is compiled already) or a single-file checkpoint. */
   model: string
+  /** LoRA files to merge into the weights. */
+  loras?: LoraChoice[]
   dataDir: string
   plan: Plan
   onProgress?: (progress: CompileProgress) => void
@@ -25,31 +32,68 @@ export type PrepareOptions = {
  */
 export async function prepareModel({
   model,
+  loras = [],
   dataDir,
   plan,
   onProgress,
 }: PrepareOptions): Promise<{ dir: string }> {
-  const folder = model === 'demo' ? DEMO_FOLDER : resolve(model)
-  if (!(await isFolder(folder)))
-    throw new CompileError(
-      `there is no model "${model}": neither "demo" nor a folder (${folder}). Give a folder in diffusers layout or a compiled one`,
-    )
-  if (await exists(join(folder, 'model.json'))) return { dir: await checkCompiled(folder, plan) }
-  const source = await openSource(folder)
-  const name = basename(folder)
-  const { hash, files } = await hashFiles(folder, source.files, join(dataDir, 'models', 'hashes.json'))
+  const path = model === 'demo' ? DEMO_FOLDER : resolve(model)
+  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras }) }
+  const source = await openModel(path, model)
+  const name = basename(path, '.safetensors')
+  const chosen = await nameLoras(loras)
+  const { hash, files } = await hashFiles(
+    { ...source.files, ...Object.fromEntries(chosen.map(({ key, path }) => [key, path])) },
+    join(dataDir, 'models', 'hashes.json'),
+    Object.fromEntries(chosen.map(({ key, weight }) => [`${key} weight`, weight])),
+  )
   const dir = join(dataDir, 'models', `${name}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`)
   if (await exists(join(dir, 'model.json'))) return { dir }
   await mkdir(join(dataDir, 'models'), { recursive: true })
+  const merged = chosen.map((lora) => ({ ...lora, sha256: files[lora.key]! }))
+  const options = { name, plan, sourceHash: hash, sourceFiles: files, loras: merged, onProgress }
   await publishFolder(
     dir,
     () => exists(join(dir, 'model.json')),
-    (draft) => compileModel(source, draft, { name, plan, sourceHash: hash, sourceFiles: files, onProgress }),
+    (draft) => compileModel(source, draft, options),
   )
   return { dir }
 }
 
-async function checkCompiled(folder: string, plan: Plan): Promise<string> {
+async function openModel(path: string, model: string): Promise<ModelSource> {
+  const entry = await stat(path).catch(() => undefined)
+  if (entry?.isDirectory()) return openSource(path)
+  if (!entry)
+    throw new CompileError(
+      `there is no model "${model}": neither "demo" nor a folder or file (${path}). Give a folder in diffusers layout, a single-file checkpoint (.safetensors) or a compiled folder`,
+    )
+  if (!path.endsWith('.safetensors'))
+    throw new CompileError(
+      `${basename(path)} is not a model: a single-file checkpoint ends in .safetensors. Pickled files (.ckpt, .pt) can run code and are not read`,
+    )
+  return openSingleFile(path)
+}
+
+/** LoRA files by the names that the model's hash and manifest know them by: the order counts, so it stands in the name. */
+async function nameLoras(loras: LoraChoice[]): Promise<(LoraFile & { key: string })[]> {
+  return Promise.all(
+    loras.map(async ({ file, weight }, i) => {
+      const path = resolve(file)
+      const label = basename(path)
+      if (!(await exists(path))) throw new CompileError(`there is no LoRA file ${path}`)
+      return { path, label, weight, key: `loras/${i}-${label}` }
+    }),
+  )
+}
+
+async function checkCompiled(
+  folder: string,
+  { plan, loras }: { plan: Plan; loras: LoraChoice[] },
+): Promise<string> {
+  if (loras.length > 0)
+    throw new CompileError(
+      `${folder} is compiled already; a LoRA is merged into a source (a diffusers folder or a single-file checkpoint)`,
+    )
   const parsed = Manifest.safeParse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')))
   if (!parsed.success)
     throw new CompileError(`${folder}/model.json was not written by this version; compile the source again`, {
@@ -59,15 +103,3 @@ async function checkCompiled(folder: string, plan: Plan): Promise<string> {
     throw new CompileError(`${folder} is compiled with plan ${parsed.data.plan}; ${plan} was asked for`)
   return folder
 }
-
-const isFolder = (path: string) =>
-  stat(path).then(
-    (entry) => entry.isDirectory(),
-    () => false,
-  )
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

@@ -20,8 +20,11 @@ export type SafetensorsFile = {
   /** Path shown in messages. */
   label: string
   tensors: Map<string, TensorInfo>
-  /** Reads one tensor as float32, in the file's own order. */
-  read(name: string): Promise<Float32Array<ArrayBuffer>>
+  /** Types of the tensors that are not float32, float16 or bfloat16; they cannot be read. */
+  others: Map<string, string>
+  metadata: Record<string, string>
+  /** Reads one tensor, or some rows of its first axis, as float32, in the file's own order. */
+  read(name: string, rows?: [number, number]): Promise<Float32Array<ArrayBuffer>>
   close(): Promise<void>
 }
 
@@ -34,11 +37,12 @@ export async function openSafetensors(path: string, label: string): Promise<Safe
   try {
     const { size } = await file.stat()
     const { header, dataBegin } = await readHeader(file, size, label)
-    const tensors = parseHeader(header, dataBegin, size, label)
+    const content = parseHeader(header, dataBegin, size, label)
     return {
       label,
-      tensors,
-      read: (name) => readTensor(file, tensors.get(name)!, `${label}: tensor ${name}`),
+      ...content,
+      read: (name, rows) =>
+        readTensor(file, takeRows(content.tensors.get(name)!, rows), `${label}: tensor ${name}`),
       close: () => file.close(),
     }
   } catch (error) {
@@ -68,7 +72,7 @@ function parseHeader(
   dataBegin: number,
   fileSize: number,
   label: string,
-): Map<string, TensorInfo> {
+): Pick<SafetensorsFile, 'tensors' | 'others' | 'metadata'> {
   let entries: [string, unknown][]
   try {
     entries = Object.entries(JSON.parse(text))
@@ -76,8 +80,13 @@ function parseHeader(
     throw new CompileError(`${label}: the header is not JSON; the file is damaged`, { cause })
   }
   const tensors = new Map<string, TensorInfo>()
+  const others = new Map<string, string>()
+  const metadata: Record<string, string> = {}
   for (const [name, value] of entries) {
-    if (name === '__metadata__') continue
+    if (name === '__metadata__') {
+      Object.assign(metadata, value)
+      continue
+    }
     const entry = HeaderEntry.safeParse(value)
     if (!entry.success)
       throw new CompileError(
@@ -85,7 +94,10 @@ function parseHeader(
       )
     const { dtype, shape, data_offsets } = entry.data
     // Integer buffers such as CLIP's position_ids are carried by some files and never read.
-    if (!(dtype in BYTES_PER_VALUE)) continue
+    if (!(dtype in BYTES_PER_VALUE)) {
+      others.set(name, dtype)
+      continue
+    }
     const [begin, end] = data_offsets
     const expected = shape.reduce((a, b) => a * b, 1) * BYTES_PER_VALUE[dtype as FloatType]
     if (end - begin !== expected)
@@ -98,7 +110,13 @@ function parseHeader(
       )
     tensors.set(name, { dtype: dtype as FloatType, shape, begin: dataBegin + begin, end: dataBegin + end })
   }
-  return tensors
+  return { tensors, others, metadata }
+}
+
+function takeRows(info: TensorInfo, rows: [number, number] | undefined): TensorInfo {
+  if (!rows) return info
+  const rowBytes = (info.end - info.begin) / info.shape[0]!
+  return { ...info, begin: info.begin + rows[0] * rowBytes, end: info.begin + rows[1] * rowBytes }
 }
 
 async function readTensor(

@@ -13,20 +13,20 @@ export const TOKENIZERS = ['tokenizer', 'tokenizer_2'] as const
 const TOKENIZER_FILES = ['vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json']
 const OPTIONAL_TOKENIZER_FILES = ['special_tokens_map.json']
 
-/** An SDXL model in diffusers' layout, checked: every file is there and every setting is one we can compile. */
+/** An SDXL model, checked: every file is there and every setting is one we can compile. */
 export type ModelSource = {
-  folder: string
   index: z.infer<typeof ModelIndex>
   scheduler: z.infer<typeof SchedulerConfig>
   textEncoder: ClipConfig
   textEncoder2: ClipConfig
   unet: UnetConfig
   vae: VaeConfig
-  weightFiles: Record<Part, string[]>
-  /** Paths, relative to the folder, of the tokenizers' files. */
-  tokenizerFiles: string[]
-  /** Every file above, relative to the folder, in a fixed order: what the model's content hash covers. */
-  files: string[]
+  /** Opens the weights of one part, under diffusers' names; the caller closes them. */
+  openPart(part: Part): Promise<WeightsSource>
+  /** The tokenizers' files by their path in the compiled model: a file to copy, or what to write. */
+  tokenizerFiles: Record<string, string | Uint8Array>
+  /** Every file above, by the name that model.json gives it, in a fixed order: what the model's content hash covers. */
+  files: Record<string, string>
 }
 
 /**
@@ -46,22 +46,25 @@ export async function openSource(folder: string): Promise<ModelSource> {
   const weightFiles = {} as Record<Part, string[]>
   for (const part of PARTS) weightFiles[part] = await findWeights(folder, part)
   const tokenizerFiles = await findTokenizerFiles(folder)
-  const files = [
+  const paths = [
     'model_index.json',
     'scheduler/scheduler_config.json',
     ...PARTS.map((part) => `${part}/config.json`),
     ...tokenizerFiles,
     ...PARTS.flatMap((part) => weightFiles[part].map((path) => relative(folder, path))),
   ]
-  return { folder, index, ...configs, weightFiles, tokenizerFiles, files }
+  const inFolder = (names: string[]) => Object.fromEntries(names.map((path) => [path, join(folder, path)]))
+  return {
+    index,
+    ...configs,
+    openPart: (part) => openWeights(weightFiles[part], (path) => relative(folder, path)),
+    tokenizerFiles: inFolder(tokenizerFiles),
+    files: inFolder(paths),
+  }
 }
 
-/** Opens the weights of one part; the caller closes them. */
-export function openPart(source: ModelSource, part: Part): Promise<WeightsSource> {
-  return openWeights(source.weightFiles[part], (path) => relative(source.folder, path))
-}
-
-async function readConfig<Schema extends z.ZodType>(
+/** Reads and checks one config. @throws CompileError naming file, key and value */
+export async function readConfig<Schema extends z.ZodType>(
   folder: string,
   path: string,
   schema: Schema,
@@ -77,10 +80,19 @@ async function readConfig<Schema extends z.ZodType>(
   } catch (cause) {
     throw new CompileError(`${path} is not JSON`, { cause })
   }
+  return checkConfig(value, schema, path)
+}
+
+/** Checks the values of a config. @throws CompileError that begins with `label` and names key and value */
+export function checkConfig<Schema extends z.ZodType>(
+  value: unknown,
+  schema: Schema,
+  label: string,
+): z.infer<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const faults = result.error.issues.map((issue) => describeIssue(issue, value))
-  throw new CompileError(`${path}: ${faults.join('; ')}`)
+  throw new CompileError(`${label}: ${faults.join('; ')}`)
 }
 
 function describeIssue(issue: z.core.$ZodIssue, root: unknown): string {
@@ -89,7 +101,8 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown): string {
   return found === undefined ? `${key} is missing` : `${key} is ${JSON.stringify(found)}; ${issue.message}`
 }
 
-function checkTogether({
+/** Checks that the parts fit each other. @throws CompileError naming the config, key and both values */
+export function checkTogether({
   textEncoder,
   textEncoder2,
   unet,
@@ -125,7 +138,8 @@ async function findWeights(folder: string, part: Part): Promise<string[]> {
   )
 }
 
-async function findTokenizerFiles(folder: string): Promise<string[]> {
+/** Paths, relative to `folder`, of both tokenizers' files. @throws CompileError when one is missing */
+export async function findTokenizerFiles(folder: string): Promise<string[]> {
   const found: string[] = []
   for (const tokenizer of TOKENIZERS)
     for (const name of TOKENIZER_FILES) {
@@ -136,7 +150,8 @@ async function findTokenizerFiles(folder: string): Promise<string[]> {
   return found
 }
 
-function exists(path: string): Promise<boolean> {
+/** Says whether there is such a file or folder. */
+export function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

@@ -52,8 +52,11 @@ export async function writeWeightPack(
   return { initializers, bytes: offset, sha256: hash.digest('hex') }
 }
 
-/** Damaged bytes are rarely good numbers: without this, one NaN makes every picture black. */
-function checkFinite(values: Float32Array, label: string): void {
+/**
+ * Damaged bytes are rarely good numbers: without this, one NaN makes every picture black.
+ * @throws CompileError that begins with `label` and names the place
+ */
+export function checkFinite(values: Float32Array, label: string): void {
   for (let i = 0; i < values.length; i++)
     if (!Number.isFinite(values[i]))
       throw new CompileError(`${label} holds ${values[i]} at position ${i}; finite numbers are expected`)
