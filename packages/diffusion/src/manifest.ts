@@ -21,6 +21,8 @@ export const Manifest = z.object({
   /** SHA-256 over the source's files; two equal sources give the same compiled model. */
   sourceHash: Sha256,
   sourceFiles: z.record(z.string(), Sha256),
+  /** Where the source was downloaded from; absent for a folder. */
+  source: z.object({ repository: z.string(), revision: z.string() }).optional(),
   plan: z.enum(['fp32']),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),

@@ -25,6 +25,8 @@ export type CompileOptions = {
   plan: Plan
   sourceHash: string
   sourceFiles: Record<string, string>
+  /** Repository and commit that the source was downloaded from. */
+  downloadedFrom?: Manifest['source']
   onProgress?: (progress: CompileProgress) => void
 }
 
@@ -159,6 +161,7 @@ function describe(
     name: options.name,
     sourceHash: options.sourceHash,
     sourceFiles: options.sourceFiles,
+    source: options.downloadedFrom,
     plan: options.plan,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },
