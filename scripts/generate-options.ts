@@ -6,7 +6,8 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --steps N      1 to 8; the model's own when absent
   --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
   --n N          how many pictures, 1 to 16 (default 1)
-  --model NAME   "demo" (default), a model folder in diffusers layout, or a compiled one
+  --model NAME   "demo" (default), a model folder in diffusers layout, a compiled one, or owner/name[@revision] of
+                 the hub, which is downloaded
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: all this process may use)
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
