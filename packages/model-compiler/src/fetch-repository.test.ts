@@ -21,13 +21,13 @@ const UNET = 'unet/diffusion_pytorch_model.safetensors'
 const WHOLE = await readFiles(join(MODELS, 'threelevels'))
 const SHARDED = await readFiles(join(MODELS, 'twolevels'))
 const QUICK = {
-  stallMs: 150,
+  stallMs: 500,
   backoffMs: 2,
   maxBackoffMs: 10,
   maxRetryAfterMs: 5000,
   progressMs: 0,
   heartbeatMs: 30,
-  staleMs: 300,
+  staleMs: 2000,
 }
 
 let hub: HubDouble
@@ -147,6 +147,23 @@ describe('what is downloaded', () => {
     expect(said()).toContain('the hub gave no hash for 18 of 18 files; only sizes were checked')
   })
 
+  it('may come from a mirror that passes everything on to a hub, without the token', async () => {
+    hub.commit(WHOLE)
+    const mirror = createServer(({ url }, response) => {
+      response.writeHead(308, { location: `${hub.url}${url}` }).end()
+    }).listen(0, '127.0.0.1')
+    await once(mirror, 'listening')
+    const endpoint = `http://127.0.0.1:${(mirror.address() as AddressInfo).port}`
+    await expectSame((await fetch('owner/name', { endpoint, token: 'hf_secret' })).folder, WHOLE)
+    expect(hub.seen.some(({ authorization }) => authorization !== undefined)).toBe(false)
+    expect(said()).not.toContain('no hash')
+    hub.options.isGated = true
+    await rm(dataDir, { recursive: true })
+    await expect(fetch('owner/name', { endpoint })).rejects.toThrow(/^owner\/name is gated/)
+    mirror.closeAllConnections()
+    mirror.close()
+  })
+
   it('is refused where nobody says which commit it is', async () => {
     Object.assign(hub.options, { hasApi: false, hasCommitHeader: false })
     const commit = hub.commit(WHOLE)
@@ -181,12 +198,14 @@ describe('a download', () => {
   it('goes on behind a cut, more often than the limit of failures as long as each brings something', async () => {
     hub.commit(WHOLE)
     hub.spoil = ({ path, nth, server }) =>
-      server === 'cdn' && path === UNET && nth <= 10 ? { cutAfter: 90_000 } : undefined
+      server === 'cdn' && path === UNET && nth <= 10 ? { cutAfter: 90_000, trickleMs: 2 } : undefined
     await expectSame((await fetch()).folder, WHOLE)
     const parts = bodies(UNET)
     expect(parts).toHaveLength(11)
-    expect(parts.at(-1)!.range).toMatch(/^bytes=\d{6}-$/)
-    expect(parts.reduce((sum, { sent }) => sum + sent, 0)).toBeLessThan(WHOLE.get(UNET)!.length + 11)
+    // What was cut off between the socket and the disk comes again; nothing else does.
+    const starts = parts.map(({ range }) => Number(/\d+/.exec(range ?? '0')![0]))
+    expect(starts).toEqual(starts.toSorted((a, b) => a - b))
+    expect(starts.at(-1)).toBeGreaterThan(90_000)
     expect(said()).toMatch(
       /owner\/name, unet\/\S+: cut at byte \d+ of 1136312 \(\w+\); trying again in 0.0 s \(failure 1 of 6\)/,
     )
@@ -215,7 +234,7 @@ describe('a download', () => {
       return path.startsWith('vae/') ? { trickleMs: 50 } : undefined
     }
     await expectSame((await fetch()).folder, WHOLE)
-    expect(said()).toMatch(/unet\/\S+: cut at byte 400000 of 1136312 \(no byte for 0.15 s\)/)
+    expect(said()).toMatch(/unet\/\S+: cut at byte 400000 of 1136312 \(no byte for 0.5 s\)/)
     expect(bodies('vae/diffusion_pytorch_model.safetensors')).toHaveLength(1)
   })
 

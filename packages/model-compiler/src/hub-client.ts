@@ -121,11 +121,15 @@ function createAgents({ proxy }: HubSettings): { http: http.Agent; https: https.
   }
 }
 
-/** The first to speak of a file is the hub; only what it left open is taken from further on. */
+/**
+ * The first to speak of a file is the hub; only what it left open is taken from further on. An ETag is a hash where a
+ * hub gives it, ours or one that a mirror passes us on to, which is known by the commit it names.
+ */
 function collectFacts(facts: FileFacts, { headers, statusCode }: IncomingMessage, isAtHome: boolean): void {
   const isFile = statusCode === 200
+  const isHub = isAtHome || headers['x-repo-commit'] !== undefined
   facts.commit ??= headers['x-repo-commit']?.toString()
-  facts.etag ??= headers['x-linked-etag']?.toString() ?? (isFile && isAtHome ? headers.etag : undefined)
+  facts.etag ??= headers['x-linked-etag']?.toString() ?? (isFile && isHub ? headers.etag : undefined)
   const bytes = headers['x-linked-size'] ?? (isFile ? headers['content-length'] : undefined)
   if (/^\d+$/.test(bytes?.toString() ?? '')) facts.bytes ??= Number(bytes)
 }

@@ -36,7 +36,7 @@ const DEFAULT_TIMING: HubTiming = {
   backoffMs: 1000,
   maxBackoffMs: 60_000,
   maxRetryAfterMs: 600_000, // the hub counts requests in windows of five minutes
-  progressMs: 2000,
+  progressMs: 5000,
   heartbeatMs: 3000,
   staleMs: 20_000, // six signs of life missed
 }

@@ -238,8 +238,7 @@ async function send(
   }
   if (fault.stallAfter !== undefined) return
   if (fault.cutAfter === undefined) return void response.end()
-  await sleep(20) // what was written is on its way
-  response.destroy()
+  response.socket?.end() // behind what was written, so that all of it arrives
 }
 
 function parseTarget(pathname: string): { revision: string; path: string } | undefined {
