@@ -1,16 +1,19 @@
-// Compiles a model: `npm run compile -- FOLDER`.
+// Compiles a model, downloading it first where it is a repository: `npm run compile -- MODEL`.
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type LoraChoice, prepareModel } from '@sdcpu/model-compiler'
+import { type LoraChoice, prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
+import { progressLine } from './progress-line.ts'
 
 const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--plan fp32]
 
-  MODEL   "demo", a model folder in diffusers layout, or a single-file checkpoint (.safetensors)
+  MODEL   "demo", a model folder in diffusers layout, a single-file checkpoint (.safetensors), or
+          owner/name[@revision] of the hub
   --lora  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan  how the model computes: fp32 (default)
 
-Prints the compiled model's folder, which lies under DATA_DIR (default .data).`
+Prints the compiled model's folder, which lies under DATA_DIR (default .data). Downloads come from HF_ENDPOINT
+(default https://huggingface.co), with HF_TOKEN or the file named by HF_TOKEN_PATH, through HTTPS_PROXY where set.`
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -28,8 +31,8 @@ async function main(args: string[]): Promise<number> {
       ...options,
       dataDir: resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data')),
       plan: 'fp32',
-      onProgress: ({ message, done, total }) =>
-        console.error(`${message} (${Math.round((100 * done) / total)} %)`),
+      hub: await readHubOptions(process.env),
+      onProgress: (progress) => console.error(progressLine(progress)),
     })
     const seconds = (performance.now() - started) / 1000
     const gigabytes = (process.resourceUsage().maxRSS * 1024) / 1e9

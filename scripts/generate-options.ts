@@ -15,7 +15,7 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
                  ${SAMPLER_NAMES.slice(4).join(', ')}; the model's own when absent
   --n N          how many pictures, 1 to 16 (default 1)
   --model NAME   "demo" (default), a model folder in diffusers layout, a single-file checkpoint (.safetensors),
-                 or a compiled folder
+                 a compiled folder, or owner/name[@revision] of the hub, which is downloaded
   --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: all this process may use)

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
-import { prepareModel } from '@sdcpu/model-compiler'
+import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
   outputFiles,
@@ -11,6 +11,7 @@ import {
   USAGE,
   UsageError,
 } from './generate-options.ts'
+import { progressLine } from './progress-line.ts'
 
 const SEEDS = 2 ** 32
 const say = (line: string) => console.error(line)
@@ -44,7 +45,8 @@ async function draw(options: GenerateOptions): Promise<void> {
     loras: options.loras,
     dataDir,
     plan,
-    onProgress: ({ message, done, total }) => say(`${message} (${Math.round((100 * done) / total)} %)`),
+    hub: await readHubOptions(process.env),
+    onProgress: (progress) => say(progressLine(progress)),
   })
   const engine = await startEngine({ modelDir: dir, threads })
   try {

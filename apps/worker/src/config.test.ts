@@ -29,3 +29,16 @@ it('keeps the password out of what it prints', () => {
   const config = loadConfig({ REDIS_URL: 'redis://user:secret@localhost:6379/1' })
   expect(maskSecrets(config).REDIS_URL).toBe('redis://user:***@localhost:6379/1')
 })
+
+it('keeps the hub’s token and a proxy’s password out of what it prints', () => {
+  const config = loadConfig({ ...env, HF_TOKEN: 'hf_secret', HTTPS_PROXY: 'http://me:secret@proxy:3128' })
+  const printed = JSON.stringify(maskSecrets(config))
+  expect(printed).not.toContain('secret')
+  expect(printed).toContain('http://me:***@proxy:3128')
+  expect(config.HF_TOKEN).toBe('hf_secret')
+})
+
+it('takes a proxy in lower case before one in capitals, as curl does', () => {
+  const config = loadConfig({ ...env, https_proxy: 'http://low:1', HTTPS_PROXY: 'http://high:1' })
+  expect(config.HTTPS_PROXY).toBe('http://low:1')
+})

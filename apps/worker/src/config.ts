@@ -3,6 +3,9 @@ import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
 
+// The variables that every HTTP tool knows.
+const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const
+
 const wholeNumber = (least: number, limit: number) => z.coerce.number().int().min(least).max(limit)
 
 /** Environment of the worker. */
@@ -18,8 +21,21 @@ export const WorkerConfig = z
       .min(1)
       .default(DEFAULT_PREFIX)
       .describe('Prefix of every key; the same for all parts'),
-    MODEL: z.string().min(1).default('demo').describe('Model to serve; also names the queue'),
-    DATA_DIR: z.string().min(1).default('.data').describe('Folder for compiled models'),
+    MODEL: z
+      .string()
+      .min(1)
+      .default('demo')
+      .describe('Model to serve: demo, a folder, or owner/name[@revision] of the hub; also names the queue'),
+    DATA_DIR: z.string().min(1).default('.data').describe('Folder for downloaded and compiled models'),
+    HF_ENDPOINT: z
+      .url({ protocol: /^https?$/ })
+      .default('https://huggingface.co')
+      .describe('Hub or mirror that models are downloaded from'),
+    HF_TOKEN: z.string().optional().describe('Token for gated and private models'),
+    HF_TOKEN_PATH: z.string().optional().describe('File that holds the token, where HF_TOKEN does not'),
+    HTTP_PROXY: z.url().optional().describe('Proxy for downloads over HTTP; lower case counts first'),
+    HTTPS_PROXY: z.url().optional().describe('Proxy for downloads over HTTPS; lower case counts first'),
+    NO_PROXY: z.string().optional().describe('Hosts reached without a proxy; lower case counts first'),
     PLAN: z.enum(['fp32']).default('fp32').describe('How the compiled model computes'),
     THREADS: wholeNumber(1, 256).optional().describe('Threads for one run; default: the CPUs there are'),
     BATCH_MAX_SIZE: wholeNumber(1, 16).default(4).describe('Images per batch; memory grows with it'),
@@ -54,6 +70,7 @@ export type WorkerConfig = z.infer<typeof WorkerConfig>
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  for (const name of PROXIES) given[name] = given[name.toLowerCase()] ?? given[name]
   const result = WorkerConfig.safeParse(given)
   if (!result.success) throw new Error(`bad configuration:\n${z.prettifyError(result.error)}`)
   return result.data
@@ -61,7 +78,16 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
 
 /** The config as it may be logged. */
 export function maskSecrets(config: WorkerConfig): WorkerConfig {
-  const url = new URL(config.REDIS_URL)
-  if (url.password) url.password = '***'
-  return { ...config, REDIS_URL: url.href }
+  const masked = { ...config, REDIS_URL: maskPassword(config.REDIS_URL) }
+  masked.HF_ENDPOINT = maskPassword(config.HF_ENDPOINT)
+  if (config.HF_TOKEN) masked.HF_TOKEN = '***'
+  for (const name of PROXIES) if (config[name]) masked[name] = maskPassword(config[name])
+  return masked
+}
+
+function maskPassword(text: string): string {
+  const url = URL.parse(text)
+  if (!url?.password) return text
+  url.password = '***'
+  return url.href
 }

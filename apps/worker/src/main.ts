@@ -1,5 +1,5 @@
 import { startEngine } from '@sdcpu/diffusion'
-import { prepareModel } from '@sdcpu/model-compiler'
+import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { loadConfig, type WorkerConfig } from './config.ts'
 import { runWorker } from './run-worker.ts'
 
@@ -19,6 +19,7 @@ await runWorker(config, async (report) => {
     model: config.MODEL,
     dataDir: config.DATA_DIR,
     plan: config.PLAN,
+    hub: await readHubOptions(config),
     onProgress: ({ message }) => report(message),
   })
   report('loading the model')

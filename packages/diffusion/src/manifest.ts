@@ -23,6 +23,8 @@ export const Manifest = z.object({
   sourceFiles: z.record(z.string(), Sha256),
   /** LoRA files merged into the weights, and how strongly. */
   loras: z.array(z.object({ file: z.string(), sha256: Sha256, weight: z.number() })).default([]),
+  /** Where the source was downloaded from; absent for a folder. */
+  source: z.object({ repository: z.string(), revision: z.string() }).optional(),
   plan: z.enum(['fp32']),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),

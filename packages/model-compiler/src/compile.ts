@@ -27,6 +27,8 @@ export type CompileOptions = {
   sourceFiles: Record<string, string>
   /** Merged into the weights, in this order. */
   loras?: (LoraFile & { sha256: string })[]
+  /** Repository and commit that the source was downloaded from. */
+  downloadedFrom?: Manifest['source']
   onProgress?: (progress: CompileProgress) => void
 }
 
@@ -163,6 +165,7 @@ function describe(
     sourceHash: options.sourceHash,
     sourceFiles: options.sourceFiles,
     loras: options.loras?.map(({ label: file, sha256, weight }) => ({ file, sha256, weight })),
+    source: options.downloadedFrom,
     plan: options.plan,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },

@@ -46,7 +46,8 @@ function isAbandoned(owner: string): boolean {
   return pid === process.pid || !isAlive(pid)
 }
 
-function isAlive(pid: number): boolean {
+/** True while this machine has a process of that number. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

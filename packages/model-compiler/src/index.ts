@@ -6,5 +6,7 @@ export {
   type Plan,
 } from './compile.ts'
 export { CompileError } from './compile-error.ts'
+export { HubError } from './hub-error.ts'
+export { type HubEnvironment, type HubOptions, readHubOptions } from './hub-options.ts'
 export { DEMO_FOLDER, type LoraChoice, type PrepareOptions, prepareModel } from './prepare-model.ts'
 export { type ModelSource, openSource } from './source.ts'

@@ -6,6 +6,9 @@ import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from 
 import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
+import { type FetchOptions, fetchRepository } from './fetch-repository.ts'
+import type { HubOptions } from './hub-options.ts'
+import { parseRepository } from './hub-repository.ts'
 import type { LoraFile } from './lora.ts'
 import { openSingleFile } from './single-file.ts'
 import { exists, type ModelSource, openSource } from './source.ts'
@@ -17,41 +20,59 @@ export const DEMO_FOLDER = fileURLToPath(new URL('../../../models/demo', import.
 export type LoraChoice = { file: string; weight: number }
 
 export type PrepareOptions = {
-  /** `demo`, a folder (a model in diffusers layout, or one that is compiled already) or a single-file checkpoint. */
+  /**
+   * `demo`; a folder: a model in diffusers layout, or one that is compiled already; a single-file checkpoint; or
+   * `owner/name[@revision]`.
+   */
   model: string
   /** LoRA files to merge into the weights. */
   loras?: LoraChoice[]
   dataDir: string
   plan: Plan
+  /** Where repositories come from, and by whose right. */
+  hub?: HubOptions
   onProgress?: (progress: CompileProgress) => void
 }
 
 /**
  * Gives the folder of the compiled model, compiling it under `dataDir` unless the same source was compiled before.
- * @throws CompileError when there is no such model, or it cannot be compiled.
+ * A repository is downloaded first; a folder of the same name wins.
+ * @throws CompileError when there is no such model, or it cannot be compiled; HubError when it cannot be downloaded.
  */
 export async function prepareModel({
   model,
   loras = [],
   dataDir,
   plan,
+  hub,
   onProgress,
 }: PrepareOptions): Promise<{ dir: string }> {
-  const path = model === 'demo' ? DEMO_FOLDER : resolve(model)
+  const { path, name, downloadedFrom } = await locate(model, { dataDir, hub, onProgress })
   if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras }) }
-  const source = await openModel(path, model)
-  const name = basename(path, '.safetensors')
+  const source = await openModel(path)
   const chosen = await nameLoras(loras)
   const { hash, files } = await hashFiles(
     { ...source.files, ...Object.fromEntries(chosen.map(({ key, path }) => [key, path])) },
     join(dataDir, 'models', 'hashes.json'),
     Object.fromEntries(chosen.map(({ key, weight }) => [`${key} weight`, weight])),
   )
-  const dir = join(dataDir, 'models', `${name}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`)
+  const dir = join(
+    dataDir,
+    'models',
+    `${name.replace('/', '--')}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`,
+  )
   if (await exists(join(dir, 'model.json'))) return { dir }
   await mkdir(join(dataDir, 'models'), { recursive: true })
   const merged = chosen.map((lora) => ({ ...lora, sha256: files[lora.key]! }))
-  const options = { name, plan, sourceHash: hash, sourceFiles: files, loras: merged, onProgress }
+  const options = {
+    name,
+    plan,
+    sourceHash: hash,
+    sourceFiles: files,
+    loras: merged,
+    downloadedFrom,
+    onProgress,
+  }
   await publishFolder(
     dir,
     () => exists(join(dir, 'model.json')),
@@ -60,13 +81,24 @@ export async function prepareModel({
   return { dir }
 }
 
-async function openModel(path: string, model: string): Promise<ModelSource> {
-  const entry = await stat(path).catch(() => undefined)
-  if (entry?.isDirectory()) return openSource(path)
-  if (!entry)
+type Located = { path: string; name: string; downloadedFrom?: Manifest['source'] }
+
+/** Finds the model on disk, or downloads it. What is there under its name goes before a repository. */
+async function locate(model: string, options: FetchOptions): Promise<Located> {
+  const path = model === 'demo' ? DEMO_FOLDER : resolve(model)
+  if (await exists(path)) return { path, name: basename(path, '.safetensors') }
+  const repository = model === 'demo' ? undefined : parseRepository(model)
+  if (!repository)
     throw new CompileError(
-      `there is no model "${model}": neither "demo" nor a folder or file (${path}). Give a folder in diffusers layout, a single-file checkpoint (.safetensors) or a compiled folder`,
+      `there is no model "${model}": neither "demo" nor a folder or file (${path}) nor a repository owner/name[@revision]. Give a folder in diffusers layout, a single-file checkpoint (.safetensors), a compiled folder, or a repository`,
     )
+  const fetched = await fetchRepository(repository, options)
+  const { id } = repository
+  return { path: fetched.folder, name: id, downloadedFrom: { repository: id, revision: fetched.commit } }
+}
+
+async function openModel(path: string): Promise<ModelSource> {
+  if ((await stat(path)).isDirectory()) return openSource(path)
   if (!path.endsWith('.safetensors'))
     throw new CompileError(
       `${basename(path)} is not a model: a single-file checkpoint ends in .safetensors. Pickled files (.ckpt, .pt) can run code and are not read`,

@@ -10,8 +10,13 @@ export const PARTS = ['text_encoder', 'text_encoder_2', 'unet', 'vae'] as const
 export type Part = (typeof PARTS)[number]
 
 export const TOKENIZERS = ['tokenizer', 'tokenizer_2'] as const
-const TOKENIZER_FILES = ['vocab.json', 'merges.txt', 'tokenizer_config.json', 'special_tokens_map.json']
-const OPTIONAL_TOKENIZER_FILES = ['special_tokens_map.json']
+export const TOKENIZER_FILES = [
+  'vocab.json',
+  'merges.txt',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+]
+export const OPTIONAL_TOKENIZER_FILES = ['special_tokens_map.json']
 
 /** An SDXL model, checked: every file is there and every setting is one we can compile. */
 export type ModelSource = {

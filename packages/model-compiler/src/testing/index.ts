@@ -1,0 +1,2 @@
+export * from './hub-double.ts'
+export * from './single-file.ts'
