@@ -69,6 +69,20 @@ describe('prepareModel', () => {
     expect(await prepare(dir)).toEqual({ dir })
   })
 
+  it('reads the infinities that diffusers writes into DPM++ configs', async () => {
+    const path = join(folder, 'scheduler/scheduler_config.json')
+    const { _class_name, steps_offset, ...config } = JSON.parse(await readFile(path, 'utf8'))
+    const text = JSON.stringify({
+      ...config,
+      _class_name: 'DPMSolverMultistepScheduler',
+      lambda_min_clipped: 'X',
+    })
+    await writeFile(path, text.replace('"X"', '-Infinity'))
+    const { dir } = await prepare()
+    const { scheduler } = JSON.parse(await readFile(join(dir, 'model.json'), 'utf8'))
+    expect(scheduler._class_name).toBe('DPMSolverMultistepScheduler')
+  })
+
   it('lets two processes compile the same source at the same time', async () => {
     const [a, b] = await Promise.all([prepare(), prepareModel({ model: folder, dataDir, plan: 'fp32' })])
     expect(a.dir).toBe(b.dir)

@@ -81,7 +81,8 @@ export async function readConfig<Schema extends z.ZodType>(
   })
   let value: unknown
   try {
-    value = JSON.parse(text)
+    // Python writes infinities bare, as diffusers does for DPM++'s lambda_min_clipped; null is its "no bound".
+    value = JSON.parse(text.replace(/:\s*-?Infinity\b/g, ': null'))
   } catch (cause) {
     throw new CompileError(`${path} is not JSON`, { cause })
   }
