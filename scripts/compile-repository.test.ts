@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type HubDouble, readFiles, startHubDouble } from '@sdcpu/model-compiler/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { runScript } from './run-script.ts'
 
 const MODEL = join(import.meta.dirname, '../packages/model-compiler/src/fixtures/models/twolevels')
 
@@ -20,16 +20,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-function run(script: string, args: string[], env: Record<string, string> = {}) {
-  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    execFile(
-      process.execPath,
-      [join(import.meta.dirname, script), ...args],
-      { env: { ...process.env, DATA_DIR: join(folder, 'data'), HF_ENDPOINT: hub.url, ...env }, cwd: folder },
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    )
-  })
-}
+const run = (script: string, args: string[], env: Record<string, string> = {}) =>
+  runScript(script, args, { cwd: folder, env: { HF_ENDPOINT: hub.url, ...env } })
 
 it('says in one sentence why a repository cannot be had', async () => {
   const { code, stderr } = await run('compile.ts', ['owner/name'])

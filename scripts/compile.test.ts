@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeSingleFile } from '@sdcpu/model-compiler/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runScript } from './run-script.ts'
 
 const LORA = join(
   import.meta.dirname,
@@ -16,17 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...process.env, DATA_DIR: join(folder, 'data') }
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [join(import.meta.dirname, 'compile.ts'), ...args],
-      { env, cwd: folder },
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    )
-  })
-}
+const run = (...args: string[]) => runScript('compile.ts', args, { cwd: folder })
 
 describe('npm run compile', () => {
   it('compiles a single-file checkpoint with LoRA files merged into it, and prints the folder', async () => {

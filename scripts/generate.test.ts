@@ -1,10 +1,10 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeSingleFile } from '@sdcpu/model-compiler/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { outputFiles, parseGenerateOptions } from './generate-options.ts'
+import { runScript } from './run-script.ts'
 
 const FIXTURES = join(import.meta.dirname, '../packages/model-compiler/src/fixtures')
 const MODEL = join(FIXTURES, 'models/twolevels')
@@ -15,17 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...process.env, DATA_DIR: join(folder, 'data') }
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [join(import.meta.dirname, 'generate.ts'), ...args],
-      { env, cwd: folder },
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    )
-  })
-}
+const run = (...args: string[]) => runScript('generate.ts', args, { cwd: folder })
 
 describe('npm run generate', () => {
   it('writes the pictures and one line of JSON', async () => {
