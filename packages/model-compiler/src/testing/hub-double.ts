@@ -8,6 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Files = Map<string, Buffer>
 
+const CUT_PAUSE_MS = 150
+
 /** What goes wrong with one answer. */
 export type Fault = {
   /** Instead of the answer. */
@@ -238,6 +240,8 @@ async function send(
   }
   if (fault.stallAfter !== undefined) return
   if (fault.cutAfter === undefined) return void response.end()
+  // Node throws away what a client has not read yet when the end comes early; a busy machine needs the time to read it.
+  if (limit > 0) await sleep(CUT_PAUSE_MS)
   response.socket?.end() // behind what was written, so that all of it arrives
 }
 
