@@ -15,7 +15,6 @@ from text import train_text
 from vae_start import pass_through
 
 WIDTH_1, WIDTH_2 = 64, 96
-TIME_IDS = (256.0, 256.0, 0.0, 0.0, 256.0, 256.0)
 UNET = dict(
     sample_size=LATENT_SIDE, in_channels=4, out_channels=4, block_out_channels=[48, 96, 96], layers_per_block=1,
     down_block_types=["DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"], up_block_types=["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"],
