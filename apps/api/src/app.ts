@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { ErrorBody } from '@sdcpu/contract'
-import fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
+import { type Caller, ownerOfToken } from './caller.ts'
 import type { ApiConfig } from './config.ts'
+import { createIdempotency } from './idempotency.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
+import { createJobEvents } from './job-events.ts'
 import { type ImagesQueue, reply as replyOf } from './redis.ts'
+import { createRequestRecords } from './request-records.ts'
+import { addServiceRoutes } from './service-routes.ts'
+import { createSystem } from './system.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const BODY_LIMIT_BYTES = 16 * 1024 // a prompt of 1000 characters, each escaped as two \uXXXX, and the rest
@@ -17,11 +23,17 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and he
 export function buildApp({
   redis,
   queue,
+  openConnection,
   config,
 }: {
   redis: Redis
   queue: ImagesQueue
-  config: Pick<ApiConfig, 'MODEL' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'>
+  /** A further connection to Redis that waits for it, to read events on. */
+  openConnection: () => Redis
+  config: Pick<
+    ApiConfig,
+    'MODEL' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'STREAM_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'
+  >
 }): ZodApp {
   const app = withZod(
     fastify({
@@ -33,6 +45,10 @@ export function buildApp({
       frameworkErrors: (error, request, reply) => refuse(error, request, reply),
     }),
   )
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+  })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
   function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -77,21 +93,41 @@ export function buildApp({
     await replyOf(redis.ping())
     return { status: 'ready' }
   })
-  addImageRoutes(
-    app,
-    createImages({
+  addServiceRoutes(app, {
+    routes,
+    system: createSystem({
       redis,
       queue,
       model: config.MODEL,
       prefix: config.REDIS_PREFIX,
       queueLimit: config.QUEUE_LIMIT,
-      resultTtlSeconds: config.RESULT_TTL_SECONDS,
     }),
-  )
+  })
+  const kept = { redis, prefix: config.REDIS_PREFIX, resultTtlSeconds: config.RESULT_TTL_SECONDS }
+  const events = createJobEvents({ redis, queue, openConnection })
+  app.addHook('onClose', async () => events.close())
+  addImageRoutes(app, {
+    images: createImages({
+      ...kept,
+      queue,
+      model: config.MODEL,
+      queueLimit: config.QUEUE_LIMIT,
+      records: createRequestRecords(kept),
+    }),
+    events,
+    idempotency: createIdempotency(kept),
+    streamLimit: config.STREAM_LIMIT,
+    callerOf,
+  })
   return app
 }
 
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+function callerOf({ headers }: FastifyRequest): Caller {
+  const token = headers['x-client-token']
+  return { owner: typeof token === 'string' ? ownerOfToken(token) : undefined, isStrict: false }
 }

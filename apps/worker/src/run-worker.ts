@@ -1,10 +1,11 @@
 import { MODEL_TTL_SECONDS, type ModelDescription, modelKey } from '@sdcpu/contract'
 import type { Engine } from '@sdcpu/diffusion'
+import { connectRedis } from '@sdcpu/redis'
 import type { Redis } from 'ioredis'
 import { maskSecrets, type WorkerConfig } from './config.ts'
 import { buildHealth } from './health.ts'
 import { type Processor, startProcessor } from './processor.ts'
-import { connectRedis } from './redis.ts'
+import { type SignOfLife, startSignOfLife } from './sign-of-life.ts'
 
 const WARM_UP = { prompt: 'warm-up', seed: 0, width: 64, height: 64, steps: 1 } // the smallest image there is
 const ANNOUNCE_INTERVAL_MS = 3_600_000
@@ -22,8 +23,9 @@ export async function runWorker(
   let stopping = false
   let processor: Processor | undefined
   let engine: Engine | undefined
+  let signOfLife: SignOfLife | undefined
 
-  const redis = connectRedis(config.REDIS_URL)
+  const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
@@ -44,7 +46,8 @@ export async function runWorker(
   }
   if (stopping) return
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
-  processor = startProcessor({ engine, redis, config, log })
+  signOfLife = await startSignOfLife({ engine, redis, config, log })
+  processor = startProcessor({ engine, redis, config, log, onDrawn: signOfLife.countDrawn })
   waitingFor = undefined
   log.info({ model: engine.model, loadMs: engine.loadMs }, 'ready')
 
@@ -71,6 +74,7 @@ export async function runWorker(
       'the batch outlasted the grace; its jobs return by stalling',
     ).unref()
     await processor?.drain()
+    await signOfLife?.stop()
     await engine?.close()
     exit(0, {}, 'stopped')
   }

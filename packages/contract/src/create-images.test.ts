@@ -49,7 +49,7 @@ describe('CreateImages', () => {
     [{ prompt: 'x', seed: null }, 'seed is null; it must be a whole number'],
     [{ prompt: 'x', seed: '7' }, 'seed is "7"; it must be a whole number'],
     [{ prompt: 'x', steps: 80 }, 'steps is 80; the limit is 8'],
-    [{ prompt: 'x', format: 'gif' }, 'format is "gif"; only "png" is made'],
+    [{ prompt: 'x', format: 'gif' }, 'format is "gif"; it must be one of png, jpeg, webp'],
     [{ prompt: 'x', cfg: 1, __sampler: 2 }, 'unknown field "cfg", "__sampler"'],
     ['a red fox', 'the body must be a JSON object'],
     [null, 'the body must be a JSON object'],

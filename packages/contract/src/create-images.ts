@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { IMAGE_FORMATS } from './image-format.ts'
 
 export const MAX_PROMPT_CHARACTERS = 1000 // ~13x the 77 tokens CLIP keeps
 export const MAX_IMAGES = 8 // two batches of the default size; more belongs in more requests
@@ -26,24 +27,28 @@ const size = z
   })
 
 /** The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps). */
-export const CreateImages = z.strictObject(
-  {
-    prompt,
-    n: wholeNumber('n', 1, MAX_IMAGES).default(1),
-    seed: wholeNumber('seed', 0, MAX_SEED).optional(),
-    size: size.optional(),
-    steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
-    format: z
-      .literal('png', { error: (issue) => `format is ${shown(issue.input)}; only "png" is made` })
-      .default('png'),
-  },
-  {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
-        : 'the body must be a JSON object',
-  },
-)
+export const CreateImages = z
+  .strictObject(
+    {
+      prompt,
+      n: wholeNumber('n', 1, MAX_IMAGES).default(1),
+      seed: wholeNumber('seed', 0, MAX_SEED).optional(),
+      size: size.optional(),
+      steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
+      format: z
+        .enum(IMAGE_FORMATS, {
+          error: (issue) => `format is ${shown(issue.input)}; it must be one of ${IMAGE_FORMATS.join(', ')}`,
+        })
+        .default('png'),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
+          : 'the body must be a JSON object',
+    },
+  )
+  .meta({ id: 'CreateImages' })
 export type CreateImages = z.infer<typeof CreateImages>
 
 /**

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ImageFormat } from './image-format.ts'
 import { ImageTimings } from './images-resource.ts'
 
 /** Payload of one job: one image. Carries a version so that old and new workers can share a queue. */
@@ -11,6 +12,8 @@ export const ImageJob = z.object({
   width: z.int().min(1),
   height: z.int().min(1),
   steps: z.int().min(1),
+  /** PNG when absent, as in jobs of an older API. */
+  format: ImageFormat.optional(),
 })
 export type ImageJob = z.infer<typeof ImageJob>
 
@@ -33,10 +36,12 @@ export const ImageResult = z.object({
 export type ImageResult = z.infer<typeof ImageResult>
 
 /** What a worker announces of the model it serves. */
-export const ModelDescription = z.object({
-  name: z.string(),
-  plan: z.string(),
-  nativeSize: z.int(),
-  defaultSteps: z.int(),
-})
+export const ModelDescription = z
+  .object({
+    name: z.string(),
+    plan: z.string(),
+    nativeSize: z.int(),
+    defaultSteps: z.int(),
+  })
+  .meta({ id: 'ModelDescription' })
 export type ModelDescription = z.infer<typeof ModelDescription>

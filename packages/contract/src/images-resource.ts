@@ -1,7 +1,10 @@
 import { z } from 'zod'
 import { ErrorCode } from './errors.ts'
+import { ImageFormat } from './image-format.ts'
 
-export const ImageStatus = z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled'])
+export const ImageStatus = z
+  .enum(['queued', 'running', 'succeeded', 'failed', 'canceled'])
+  .meta({ id: 'ImageStatus' })
 export type ImageStatus = z.infer<typeof ImageStatus>
 
 /** True when nothing will change the status any more, so that a poll can stop. */
@@ -10,53 +13,75 @@ export function isTerminal(status: ImageStatus): boolean {
 }
 
 /** A request with everything filled in that its caller left out. */
-export const ImageRequest = z.object({
-  model: z.string(),
-  prompt: z.string(),
-  n: z.int(),
-  /** Of image 0; image i is drawn from (seed + i) modulo 2^32. */
-  seed: z.int(),
-  size: z.string(),
-  steps: z.int(),
-  format: z.literal('png'),
-})
+export const ImageRequest = z
+  .object({
+    model: z.string(),
+    prompt: z.string(),
+    n: z.int(),
+    /** Of image 0; image i is drawn from (seed + i) modulo 2^32. */
+    seed: z.int(),
+    size: z.string(),
+    steps: z.int(),
+    format: ImageFormat,
+  })
+  .meta({ id: 'ImageRequest' })
 export type ImageRequest = z.infer<typeof ImageRequest>
 
 /** Milliseconds spent on the batch an image was drawn in. */
-export const ImageTimings = z.object({
-  encodePrompts: z.number(),
-  steps: z.array(z.number()),
-  decode: z.number(),
-  encodePng: z.number(),
-})
+export const ImageTimings = z
+  .object({
+    encodePrompts: z.number(),
+    steps: z.array(z.number()),
+    decode: z.number(),
+    encodePng: z.number(),
+  })
+  .meta({ id: 'ImageTimings' })
 export type ImageTimings = z.infer<typeof ImageTimings>
 
 /** One image of a request. `url`, `width`, `height` and `timingsMs` are there once it has succeeded. */
-export const Image = z.object({
-  index: z.int(),
-  seed: z.int(),
-  status: ImageStatus,
-  /** Steps done, while it runs. */
-  step: z.int().optional(),
-  steps: z.int(),
-  /** Left out again when the bytes have expired. */
-  url: z.string().optional(),
-  width: z.int().optional(),
-  height: z.int().optional(),
-  timingsMs: ImageTimings.optional(),
-  error: z.object({ code: ErrorCode, message: z.string() }).optional(),
-})
+export const Image = z
+  .object({
+    index: z.int(),
+    seed: z.int(),
+    status: ImageStatus,
+    /** How many images are drawn before it, while it is queued. */
+    position: z.int().min(0).optional(),
+    /** Seconds until it is drawn, as far as can be told; absent where no worker is known. */
+    etaSeconds: z.number().min(0).optional(),
+    /** Steps done, while it runs. */
+    step: z.int().optional(),
+    steps: z.int(),
+    /** Left out again when the bytes have expired. */
+    url: z.string().optional(),
+    width: z.int().optional(),
+    height: z.int().optional(),
+    timingsMs: ImageTimings.optional(),
+    error: z.object({ code: ErrorCode, message: z.string() }).optional(),
+  })
+  .meta({ id: 'Image' })
 export type Image = z.infer<typeof Image>
 
 /** What `POST /api/v1/images` and `GET /api/v1/images/:id` answer. */
-export const ImagesResource = z.object({
-  id: z.string(),
-  status: ImageStatus,
-  createdAt: z.iso.datetime(),
-  request: ImageRequest,
-  images: z.array(Image),
-})
+export const ImagesResource = z
+  .object({
+    id: z.string(),
+    status: ImageStatus,
+    createdAt: z.iso.datetime(),
+    request: ImageRequest,
+    images: z.array(Image),
+  })
+  .meta({ id: 'ImagesResource' })
 export type ImagesResource = z.infer<typeof ImagesResource>
+
+/** What `GET /api/v1/images` answers: the caller's requests, newest first. */
+export const ImagesList = z
+  .object({
+    requests: z.array(ImagesResource),
+    /** Value of `before` for the next page; absent on the last one. */
+    next: z.string().optional(),
+  })
+  .meta({ id: 'ImagesList' })
+export type ImagesList = z.infer<typeof ImagesList>
 
 /** The seed of one image of a request: the first one's plus its index, within 32 bits. */
 export function seedOf(first: number, index: number): number {

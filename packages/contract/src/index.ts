@@ -1,5 +1,7 @@
 export * from './create-images.ts'
 export * from './errors.ts'
+export * from './image-format.ts'
 export * from './image-job.ts'
 export * from './images-resource.ts'
 export * from './names.ts'
+export * from './system.ts'

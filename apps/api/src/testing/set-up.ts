@@ -7,46 +7,57 @@ import {
   type ModelDescription,
   modelKey,
 } from '@sdcpu/contract'
+import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { type Job, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
 import { buildApp } from '../app.ts'
-import { connectRedis, openQueue } from '../redis.ts'
+import { openQueue } from '../redis.ts'
 
 const TOKEN = 'test'
 
 /**
  * Builds an API on the tests' real Redis, under a prefix of its own, and a hand that does a worker's work.
- * `url` may name a proxy; the hand goes to Redis itself.
+ * `url` may name a proxy, and `server` another kind of Redis; the hand goes to Redis itself.
  */
 export async function setUp(
   env: NodeJS.ProcessEnv,
-  { url, queueLimit = 100 }: { url?: string; queueLimit?: number } = {},
+  {
+    url,
+    server = {},
+    queueLimit = 100,
+    streamLimit = 100,
+  }: { url?: string; server?: Record<string, string>; queueLimit?: number; streamLimit?: number } = {},
 ) {
   const direct = env.TEST_REDIS_URL
   if (!direct)
     throw new Error('TEST_REDIS_URL is not set; start a Redis and name it, as vitest does from the root')
   const names = { model: 'demo', prefix: `{test-${randomUUID()}}` }
-  const redis = connectRedis(url ?? direct)
+  const reach = (at: string) => RedisConfig.parse({ REDIS_URL: at, ...server })
+  const redis = connectRedis(reach(url ?? direct), { patience: 'none' })
   redis.on('error', () => {})
   if (url === undefined) await once(redis, 'ready')
   const queue = openQueue(redis, names)
   const app = buildApp({
     redis,
     queue,
+    openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       MODEL: names.model,
       REDIS_PREFIX: names.prefix,
       QUEUE_LIMIT: queueLimit,
+      STREAM_LIMIT: streamLimit,
       RESULT_TTL_SECONDS: 100,
       LOG_LEVEL: 'silent',
     },
   })
 
-  const own = new Redis(direct, { maxRetriesPerRequest: null })
+  const own = connectRedis(reach(direct), { patience: 'endless' })
+  own.on('error', () => {})
   const worker = new Worker<ImageJob, ImageResult>(queue.name, null, {
     connection: own,
     prefix: names.prefix,
   })
+
+  worker.on('error', () => {}) // of a Redis that a test takes away
 
   return {
     ...names,
