@@ -9,30 +9,33 @@ import type { ApiConfig } from './config.ts'
 import { createIdempotency } from './idempotency.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
-import { createJobEvents } from './job-events.ts'
-import { type ImagesQueue, reply as replyOf } from './redis.ts'
+import { openJobEvents } from './job-events.ts'
+import { addModelRoutes } from './model-routes.ts'
+import { createModels } from './models.ts'
+import type { Queues } from './queues.ts'
+import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
 import { addServiceRoutes } from './service-routes.ts'
 import { createSystem } from './system.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
-const BODY_LIMIT_BYTES = 16 * 1024 // a prompt of 1000 characters, each escaped as two \uXXXX, and the rest
+const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
 /** Builds the API; `main.ts` makes it listen, tests inject. */
 export function buildApp({
   redis,
-  queue,
+  queues,
   openConnection,
   config,
 }: {
   redis: Redis
-  queue: ImagesQueue
+  queues: Queues
   /** A further connection to Redis that waits for it, to read events on. */
   openConnection: () => Redis
   config: Pick<
     ApiConfig,
-    'MODEL' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'STREAM_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'
+    'MODEL_NAME' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'STREAM_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'
   >
 }): ZodApp {
   const app = withZod(
@@ -93,28 +96,16 @@ export function buildApp({
     await replyOf(redis.ping())
     return { status: 'ready' }
   })
-  addServiceRoutes(app, {
-    routes,
-    system: createSystem({
-      redis,
-      queue,
-      model: config.MODEL,
-      prefix: config.REDIS_PREFIX,
-      queueLimit: config.QUEUE_LIMIT,
-    }),
-  })
-  const kept = { redis, prefix: config.REDIS_PREFIX, resultTtlSeconds: config.RESULT_TTL_SECONDS }
-  const events = createJobEvents({ redis, queue, openConnection })
+  const { REDIS_PREFIX: prefix, QUEUE_LIMIT: queueLimit } = config
+  const kept = { redis, prefix, resultTtlSeconds: config.RESULT_TTL_SECONDS }
+  const models = createModels({ redis, prefix, defaultName: config.MODEL_NAME })
+  const events = openJobEvents(redis, { queues, openConnection })
   app.addHook('onClose', async () => events.close())
+  addModelRoutes(app, models)
+  addServiceRoutes(app, { routes, system: createSystem({ redis, queues, models, prefix, queueLimit }) })
   addImageRoutes(app, {
-    images: createImages({
-      ...kept,
-      queue,
-      model: config.MODEL,
-      queueLimit: config.QUEUE_LIMIT,
-      records: createRequestRecords(kept),
-    }),
-    events,
+    images: createImages({ ...kept, queues, models, queueLimit, records: createRequestRecords(kept) }),
+    events: events.of,
     idempotency: createIdempotency(kept),
     streamLimit: config.STREAM_LIMIT,
     callerOf,

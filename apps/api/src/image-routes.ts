@@ -62,7 +62,7 @@ export function addImageRoutes(
     callerOf,
   }: {
     images: Images
-    events: JobEvents
+    events: (model: string) => JobEvents
     idempotency: Idempotency
     /** Event streams at once. */
     streamLimit: number
@@ -137,7 +137,10 @@ export function addImageRoutes(
           `Last-Event-ID is "${lastEventId.slice(0, 40)}"; it must be the id of an event`,
         )
       await withStream(reply, ({ signal }) =>
-        sendEventStream(reply, followImages({ images, events }, record, { lastEventId, signal })),
+        sendEventStream(
+          reply,
+          followImages({ images, events: events(record.request.model) }, record, { lastEventId, signal }),
+        ),
       )
       return reply
     },
@@ -211,7 +214,9 @@ export function addImageRoutes(
     reply.raw.once('close', onClose)
     const signal = AbortSignal.any([hungUp.signal, AbortSignal.timeout(waitSeconds * 1000)])
     try {
-      for await (const update of followImages({ images, events }, record, { signal }))
+      for await (const update of followImages({ images, events: events(record.request.model) }, record, {
+        signal,
+      }))
         if (update.name === 'images' && isTerminal(update.data.status)) return update.data
     } catch (error) {
       if (!signal.aborted) throw error

@@ -1,4 +1,4 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
   ErrorCode,
@@ -13,9 +13,6 @@ import {
   imageBytesKey,
   imageJobId,
   knownForSeconds,
-  MAX_SEED,
-  ModelDescription,
-  modelKey,
   parseSize,
   seedOf,
 } from '@sdcpu/contract'
@@ -24,15 +21,20 @@ import { ApiError, fixedMessage } from './api-error.ts'
 import { type Caller, mayAccess } from './caller.ts'
 import { cancelJobs } from './cancel-jobs.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
-import { type ImagesQueue, reply } from './redis.ts'
+import type { Models } from './models.ts'
+import type { Queues } from './queues.ts'
+import { reply } from './redis.ts'
 import { type RequestRecord, type RequestRecords, unknownId } from './request-records.ts'
+import { resolveRequest } from './resolve-request.ts'
 
 const ATTEMPTS = 2 // a failure that repeats itself will not go away
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, which is when there is room again
-const START_RETRY_AFTER_SECONDS = 5 // a worker takes seconds to minutes to load its model
 
 export type Images = {
-  /** `id` is a new one when absent. @throws `queue_full`, `model_not_ready`, `unavailable` */
+  /**
+   * `id` is a new one when absent.
+   * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
+   */
   create(body: CreateImages, caller: Caller, id?: string): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
   find(id: string, caller: Caller): Promise<ImagesResource>
@@ -55,16 +57,16 @@ export type Images = {
 /** Admits, queues and reports images. */
 export function createImages({
   redis,
-  queue,
-  model,
+  queues,
+  models,
   prefix,
   queueLimit,
   resultTtlSeconds,
   records,
 }: {
   redis: Redis
-  queue: ImagesQueue
-  model: string
+  queues: Queues
+  models: Models
   prefix: string
   queueLimit: number
   resultTtlSeconds: number
@@ -72,24 +74,10 @@ export function createImages({
 }): Images {
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
-  // Size and steps are resolved here from what a worker last announced, rather than later by the worker that
-  // draws: so the 202 tells what will be drawn, and all images of a request are of one shape.
-  async function resolve(body: CreateImages): Promise<ImageRequest> {
-    const announced = await reply(redis.get(modelKey(prefix, model)))
-    const own = announced === null ? undefined : ModelDescription.parse(JSON.parse(announced))
-    const size = body.size ?? (own && `${own.nativeSize}x${own.nativeSize}`)
-    const steps = body.steps ?? own?.defaultSteps
-    if (size === undefined || steps === undefined)
-      throw new ApiError('model_not_ready', 'no announcement', {
-        retryAfterSeconds: START_RETRY_AFTER_SECONDS,
-      })
-    return { ...body, model, seed: body.seed ?? randomInt(MAX_SEED + 1), size, steps }
-  }
-
   // Two requests at the same moment may both be admitted to the last place: the limit guards against a
   // flood, and a lock for exactness would cost every request.
-  async function admit(n: number): Promise<void> {
-    const waiting = await reply(queue.getWaitingCount())
+  async function admit({ model, n }: ImageRequest): Promise<void> {
+    const waiting = await reply(queues(model).getWaitingCount())
     if (waiting + n <= queueLimit) return
     throw new ApiError(
       'queue_full',
@@ -99,12 +87,12 @@ export function createImages({
   }
 
   function enqueue({ id, request }: RequestRecord, indexes = indexesOf(request)): Promise<unknown> {
-    const { prompt, seed, size, steps, format } = request
+    const { model, n: _, seed, size, ...drawn } = request
     const age = knownForSeconds(resultTtlSeconds)
-    return queue.addBulk(
+    return queues(model).addBulk(
       indexes.map((index) => ({
         name: 'image',
-        data: { version: 1, id, index, prompt, seed: seedOf(seed, index), ...parseSize(size), steps, format },
+        data: { version: 2, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size) },
         opts: {
           jobId: imageJobId(id, index),
           attempts: ATTEMPTS,
@@ -136,6 +124,7 @@ export function createImages({
   ): Promise<Image> {
     if (isCanceled) return { ...toQueued(request, index), status: 'canceled' }
     const jobId = imageJobId(id, index)
+    const queue = queues(request.model)
     const state = await reply(queue.getJobState(jobId)) // before the job, which then knows at least as much
     const job = await reply(queue.getJob(jobId))
     const progress = ImageProgress.safeParse(job?.progress).data
@@ -144,14 +133,17 @@ export function createImages({
     if (status === 'running') return { ...image, step: progress?.step }
     if (status === 'failed') return { ...image, error: toImageError(job?.failedReason) }
     if (status !== 'succeeded') return image
-    const { width, height, timingsMs } = ImageResult.parse(job?.returnvalue)
+    const {
+      seed: _seed,
+      steps: _steps,
+      batchSize: _batchSize,
+      ...result
+    } = ImageResult.parse(job?.returnvalue)
     const isKept = await reply(redis.exists(imageBytesKey(prefix, id, index)))
     return {
       ...image,
       url: isKept ? `/api/v1/images/${id}/${index}.${extensionOf(request.format)}` : undefined,
-      width,
-      height,
-      timingsMs,
+      ...result,
     }
   }
 
@@ -170,7 +162,8 @@ export function createImages({
   }
 
   async function cancel(record: RequestRecord): Promise<void> {
-    await cancelJobs({ redis, queue, prefix, resultTtlSeconds }, { id: record.id, n: record.request.n })
+    const { model, n } = record.request
+    await cancelJobs({ redis, queue: queues(model), prefix, resultTtlSeconds }, { id: record.id, n })
   }
 
   return {
@@ -180,8 +173,8 @@ export function createImages({
     async create(body, caller, id = randomUUID()) {
       const known = await records.findMaybe(id)
       if (known) return resume(known)
-      const request = await resolve(body)
-      await admit(request.n)
+      const request = resolveRequest(body, await models.choose(body.model))
+      await admit(request)
       const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
       if (!(await records.save(record))) return resume(await records.find(id))
@@ -210,7 +203,7 @@ export function createImages({
       await cancel(record)
       // The record last: should this end half way, it can be asked for again.
       for (let index = 0; index < record.request.n; index++) {
-        await reply(queue.remove(imageJobId(id, index)))
+        await reply(queues(record.request.model).remove(imageJobId(id, index)))
         await reply(redis.del(imageBytesKey(prefix, id, index)))
       }
       await records.remove(record)

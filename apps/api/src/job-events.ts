@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
+import type { Queues } from './queues.ts'
 import { type ImagesQueue, reply } from './redis.ts'
 
 const BLOCK_MS = 5000
@@ -31,7 +32,7 @@ export type JobEvents = {
  * Follows the events of a queue, once for all who listen. BullMQ writes them in the same step as the change they tell
  * of, so none is missing; after a lost connection reading goes on where it was.
  */
-export function createJobEvents({
+function createJobEvents({
   redis,
   queue,
   openConnection,
@@ -110,6 +111,24 @@ async function withWatchdog<T>(connection: Redis, run: () => Promise<T>): Promis
     return await run()
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** The events of each model's queue, followed from when somebody first asks. */
+export function openJobEvents(
+  redis: Redis,
+  { queues, openConnection }: { queues: Queues; openConnection: () => Redis },
+): { of(model: string): JobEvents; close(): void } {
+  const open = new Map<string, JobEvents>()
+  return {
+    of(model) {
+      const events = open.get(model) ?? createJobEvents({ redis, queue: queues(model), openConnection })
+      open.set(model, events)
+      return events
+    },
+    close() {
+      for (const events of open.values()) events.close()
+    },
   }
 }
 

@@ -21,6 +21,7 @@ it('documents every route of the API, and no other', async () => {
     'get /api/v1/images/{id}',
     'get /api/v1/images/{id}/events',
     'get /api/v1/images/{id}/{index}.{extension}',
+    'get /api/v1/models',
     'get /api/v1/system',
     'post /api/v1/images',
     'post /api/v1/images/{id}/cancel',
@@ -67,13 +68,15 @@ it('shows the same as a page that needs nothing from elsewhere', async () => {
 })
 
 it('tells the workers alive, how busy they are and what they run on', async () => {
-  const { app, announce, redis, prefix, model } = await startApi()
+  const { app, announce, redis, prefix } = await startApi()
   const system = async () => (await app.inject('/api/v1/system')).json()
-  expect(await system()).toEqual({
+  const idle = {
+    ...{ name: 'demo', plan: 'fp32', isDefault: true },
     queue: { waiting: 0, limit: 100, active: 0, isPaused: false },
     workers: [],
     imagesPerMinute: 0,
-  })
+  }
+  expect(await system()).toEqual({ models: [idle] })
   const worker = {
     id: 'w1',
     startedAt: '2026-01-01T00:00:00.000Z',
@@ -84,16 +87,16 @@ it('tells the workers alive, how busy they are and what they run on', async () =
     rssBytes: 1e9,
     imagesPerMinute: 2.5,
   }
-  await announce()
-  await redis.sadd(workersKey(prefix, model), 'w1', 'w2')
-  await redis.set(workerKey(prefix, model, 'w1'), JSON.stringify(worker))
-  const payload = { prompt: 'a fox', n: 3 }
+  await announce({ name: 'other' })
+  await redis.sadd(workersKey(prefix, 'demo'), 'w1', 'w2')
+  await redis.set(workerKey(prefix, 'demo', 'w1'), JSON.stringify(worker))
+  const payload = { prompt: 'a fox', n: 3, model: 'demo' }
   await app.inject({ method: 'POST', url: '/api/v1/images', payload })
   expect(await system()).toMatchObject({
-    model: { name: 'demo', nativeSize: 256 },
-    queue: { waiting: 3 },
-    workers: [worker],
-    imagesPerMinute: 2.5,
+    models: [
+      { queue: { waiting: 3 }, workers: [worker], imagesPerMinute: 2.5 },
+      { name: 'other', workers: [] },
+    ],
   })
-  expect(await redis.smembers(workersKey(prefix, model))).toEqual(['w1']) // w2 has died
+  expect(await redis.smembers(workersKey(prefix, 'demo'))).toEqual(['w1']) // w2 has died
 })

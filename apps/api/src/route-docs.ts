@@ -51,6 +51,11 @@ const DOCS: Record<string, RouteDoc> = {
     responses: { '200': 'The image, which never changes' },
     produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
   },
+  'GET /api/v1/models': {
+    tag: SERVICE,
+    summary: 'List the models there are',
+    description: 'With what requests are filled in with, sizes drawn well, and the licence.',
+  },
   'GET /api/v1/system': {
     tag: SERVICE,
     summary: 'What the service runs on, and how busy it is',

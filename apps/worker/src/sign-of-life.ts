@@ -32,8 +32,8 @@ export async function startSignOfLife({
   const id = randomUUID()
   const startedAt = new Date().toISOString()
   const cpu = readCpu()
-  const key = workerKey(config.REDIS_PREFIX, config.MODEL, id)
-  const all = workersKey(config.REDIS_PREFIX, config.MODEL)
+  const key = workerKey(config.REDIS_PREFIX, config.MODEL_NAME, id)
+  const all = workersKey(config.REDIS_PREFIX, config.MODEL_NAME)
   let drawn: { at: number; images: number }[] = []
 
   function status(): WorkerStatus {

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { ModelDescription } from './image-job.ts'
 
 /** How long a worker counts as alive after its last sign of life. */
 export const WORKER_TTL_SECONDS = 15
@@ -25,15 +24,23 @@ export type WorkerStatus = z.infer<typeof WorkerStatus>
 /** What `GET /api/v1/system` answers. */
 export const SystemResource = z
   .object({
-    model: ModelDescription.optional().describe('Absent until a worker has announced it'),
-    queue: z.object({
-      waiting: z.int(),
-      limit: z.int().describe('Images that may wait before more are refused'),
-      active: z.int().describe('Images that a worker holds'),
-      isPaused: z.boolean(),
-    }),
-    workers: z.array(WorkerStatus).describe('Those alive now'),
-    imagesPerMinute: z.number(),
+    models: z
+      .array(
+        z.object({
+          name: z.string(),
+          plan: z.string(),
+          isDefault: z.boolean(),
+          queue: z.object({
+            waiting: z.int(),
+            limit: z.int().describe('Images that may wait before more are refused'),
+            active: z.int().describe('Images that a worker holds'),
+            isPaused: z.boolean(),
+          }),
+          workers: z.array(WorkerStatus).describe('Those alive now'),
+          imagesPerMinute: z.number(),
+        }),
+      )
+      .describe('Those that a worker has announced'),
   })
   .meta({ id: 'SystemResource' })
 export type SystemResource = z.infer<typeof SystemResource>

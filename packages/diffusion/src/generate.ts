@@ -6,6 +6,7 @@ import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
 import { AllAborted, sample } from './sample.ts'
 import { samplerLabel } from './sampler-table.ts'
+import type { TimestepSpacing } from './scheduler-config.ts'
 
 type DrawOptions = {
   /** Called after each denoising step with the number of steps done (1 to steps). */
@@ -31,7 +32,7 @@ export async function generate(
   const encoded = clock()
   const stepMs: number[] = []
   const sampled = await sample(
-    model,
+    spaced(model, settings.timestepSpacing),
     groups,
     { ...settings, seeds: inputs.map((input) => input.seed) },
     {
@@ -72,6 +73,12 @@ const NO_PNG = () => new Uint8Array(0)
 
 function ignoreAllAborted(error: unknown): undefined {
   if (!(error instanceof AllAborted)) throw error
+}
+
+/** The model as it draws with this timestep spacing, whatever its own config says. */
+function spaced(model: Model, timestep_spacing: TimestepSpacing): Model {
+  const scheduler = { ...model.manifest.scheduler, timestep_spacing }
+  return { ...model, manifest: { ...model.manifest, scheduler } }
 }
 
 /** A function that gives the milliseconds since it was last called. */
