@@ -2,6 +2,7 @@ import type { ErrorCode } from '@sdcpu/contract'
 
 const STATUS: Record<ErrorCode, number> = {
   invalid_request: 400,
+  unauthorized: 401,
   not_found: 404,
   image_not_found: 404,
   image_not_ready: 404,
@@ -14,6 +15,7 @@ const STATUS: Record<ErrorCode, number> = {
   queue_full: 429,
   rate_limited: 429,
   generation_failed: 500,
+  deadline_exceeded: 504,
   internal: 500,
   unavailable: 503,
   model_not_ready: 503,
@@ -23,6 +25,7 @@ const STATUS: Record<ErrorCode, number> = {
 const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
   generation_failed: 'The image could not be drawn. The same request may succeed another time.',
   canceled: 'The image was canceled.',
+  deadline_exceeded: 'The image was not begun before its deadline.',
   internal: 'Something is wrong on our side.',
   unavailable: 'The service cannot reach its queue at the moment. Try again shortly.',
   model_not_ready: 'No worker has loaded the model yet. Try again shortly.',

@@ -28,6 +28,18 @@ export const ApiConfig = z
     QUEUE_LIMIT: wholeNumber(MAX_IMAGES, 100_000)
       .default(100)
       .describe('Images that may wait for a model; more are refused instead of waiting for too long'),
+    API_KEYS: z
+      .string()
+      .optional()
+      .describe(
+        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?}]',
+      ),
+    API_KEYS_FILE: z.string().optional().describe('File with the same; counts before API_KEYS'),
+    TRUST_PROXY: z
+      .string()
+      .default('loopback,uniquelocal')
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .describe('Addresses whose X-Forwarded-For is believed, such as loopback, uniquelocal or 10.0.0.0/8'),
     STREAM_LIMIT: wholeNumber(1, 100_000)
       .default(1000)
       .describe('Event streams open at once; each holds a connection'),
@@ -51,5 +63,5 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
 
 /** The config as it may be logged. */
 export function maskSecrets(config: ApiConfig): ApiConfig {
-  return maskRedisSecrets(config)
+  return { ...maskRedisSecrets(config), ...(config.API_KEYS && { API_KEYS: '***' }) }
 }

@@ -17,6 +17,7 @@ import { END, followImages } from './follow-images.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
+import type { Links } from './links.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
 import type { ZodApp } from './zod-app.ts'
 
@@ -35,6 +36,14 @@ const FileParams = IdParams.extend({
   index: z.coerce.number().int().describe('Number of the image, from 0'),
   extension: z.enum(EXTENSIONS as [string, ...string[]]).describe("The request's format: png, jpg or webp"),
 })
+const FileQuery = z.object({
+  signature: z
+    .string()
+    .max(100)
+    .optional()
+    .describe('Part of the `url` of an image where requests need a key'),
+})
+const ANYBODY = { owner: undefined, isStrict: false } // whoever has a signed link may follow it
 const ListQuery = z.object({
   limit: z.coerce
     .number({ error: 'limit must be a whole number' })
@@ -58,12 +67,14 @@ export function addImageRoutes(
     images,
     events,
     idempotency,
+    links,
     streamLimit,
     callerOf,
   }: {
     images: Images
     events: (model: string) => JobEvents
     idempotency: Idempotency
+    links: Links
     /** Event streams at once. */
     streamLimit: number
     callerOf: (request: FastifyRequest) => Caller
@@ -160,10 +171,12 @@ export function addImageRoutes(
   })
 
   app.get(`/api/v1/images/:id/:index(^\\d+).:extension(^(?:${EXTENSIONS.join('|')})$)`, {
-    schema: { params: FileParams, response: { 200: Bytes, 304: Empty, ...errors } },
+    schema: { params: FileParams, querystring: FileQuery, response: { 200: Bytes, 304: Empty, ...errors } },
     handler: async (request, reply) => {
       const { id, index, extension } = request.params
-      const { bytes, format } = await images.readBytes(id, index, callerOf(request))
+      const { signature } = request.query
+      const isSigned = signature !== undefined && (await links.isSigned(id, index, signature))
+      const { bytes, format } = await images.readBytes(id, index, isSigned ? ANYBODY : callerOf(request))
       if (extension !== extensionOf(format))
         throw new ApiError(
           'image_not_found',

@@ -1,4 +1,6 @@
 import {
+  BatchTimes,
+  batchTimesKey,
   canceledKey,
   type ImageJob,
   type ImageResult,
@@ -225,6 +227,37 @@ it('stores a JPEG where one was asked for, in one batch with PNGs', async () => 
     [0, 1, 2].map(async (index) => (await sharp((await bytesOf('fox', index))!).metadata()).format),
   )
   expect(formats).toEqual(['jpeg', 'png', 'webp'])
+})
+
+it('never begins an image after its deadline, and finishes one that it began in time', async () => {
+  const { queue, start, add, stateOf, allDone } = setUp()
+  const engine = createEngineDouble({ stepMs: 700 })
+  const [begun] = await add([{ id: 'begun' }, { id: 'held' }])
+  await begun?.updateData({ ...begun.data, expiresAtMs: Date.now() + 1000 })
+  const held = await queue.getJob('held-0')
+  await held?.updateData({ ...held.data, expiresAtMs: Date.now() + 1000 })
+  start(engine, { BATCH_MAX_SIZE: '1', BATCH_WINDOW_MS: '0' })
+  await allDone(1)
+  await eventually(async () => expect(await stateOf('held')).toBe('failed'))
+  expect(await queue.getJob('held-0')).toMatchObject({
+    failedReason: 'deadline_exceeded',
+    attemptsMade: 1,
+  })
+  expect(engine.calls.flat().map(({ prompt }) => prompt)).toEqual(['a begun'])
+})
+
+it('tells how long batches take, by size and number', async () => {
+  const { redis, prefix, start, add, allDone } = setUp()
+  await add([{ id: 'fox' }, { id: 'owl' }, { id: 'cat', side: 128 }])
+  start(createEngineDouble({ stepMs: 50 }), { BATCH_WINDOW_MS: '300' })
+  await allDone(3)
+  await eventually(async () => expect(await redis.hlen(batchTimesKey(prefix, 'demo'))).toBe(2))
+  const times = await redis.hgetall(batchTimesKey(prefix, 'demo'))
+  expect(Object.keys(times).sort()).toEqual(['128x128 1 1', '64x64 1 2'])
+  // The double says that a step takes 1 ms and spends 50.
+  const { stepMs, restMs } = BatchTimes.parse(JSON.parse(times['64x64 1 2']!))
+  expect(stepMs).toBe(1)
+  expect(restMs).toBeGreaterThan(90)
 })
 
 it('fails a payload it does not understand at once', async () => {

@@ -11,6 +11,7 @@ import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
 import { batchGroup } from './batch-group.ts'
+import { createBatchTimer } from './batch-times.ts'
 import { createBatcher } from './batcher.ts'
 import { createCancellations } from './cancellations.ts'
 import type { WorkerConfig } from './config.ts'
@@ -22,8 +23,9 @@ const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may s
 const MAX_STALLED_COUNT = 1000
 
 const CANCELED: ErrorCode = 'canceled'
+const LATE: ErrorCode = 'deadline_exceeded'
 
-type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number }
+type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number; isDrawing: boolean }
 /** Nothing where the image was canceled. */
 type Drawn = { image: DrawnImage; batchSize: number } | undefined
 
@@ -38,15 +40,19 @@ export function startProcessor({
   redis,
   config,
   log,
+  workerId = '',
   onDrawn = () => {},
 }: {
   engine: Engine
   redis: Redis
   config: WorkerConfig
   log: FastifyBaseLogger
+  /** Told with the progress, so that the API knows which images are drawn together. */
+  workerId?: string
   /** Told how many images each batch had. */
   onDrawn?: (images: number) => void
 }): Processor {
+  const timer = createBatchTimer(redis, { prefix: config.REDIS_PREFIX, model: config.MODEL_NAME })
   const cancellations = createCancellations(redis, config.REDIS_PREFIX)
   const batcher = createBatcher(draw, {
     maxSize: config.BATCH_MAX_SIZE,
@@ -77,7 +83,7 @@ export function startProcessor({
     const held = hold(job)
     try {
       const drawn = await batcher.submit(held)
-      if (!drawn) throw new UnrecoverableError(CANCELED)
+      if (!drawn) throw new UnrecoverableError(isLate(held) ? LATE : CANCELED)
       const { image, batchSize } = drawn
       // Bytes first: a job that has succeeded always has an image behind it.
       const key = imageBytesKey(config.REDIS_PREFIX, held.image.id, held.image.index)
@@ -105,20 +111,23 @@ export function startProcessor({
       log.error({ job: job.id, begun }, 'given up: it was begun too often and never ended')
       throw new UnrecoverableError('generation_failed' satisfies ErrorCode)
     }
-    return { job, image: image.data, begun }
+    return { job, image: image.data, begun, isDrawing: false }
   }
 
   /** Draws what of a batch is not canceled; what is canceled meanwhile is drawn no further. */
   async function draw(batch: Held[]): Promise<Drawn[]> {
     const canceled = await cancellations.find(batch.map(({ image }) => image))
-    const wanted = batch.filter((_, i) => !canceled[i])
+    const wanted = batch.filter((held, i) => !canceled[i] && !isLate(held))
     const drawn = wanted.length > 0 ? await drawWanted(wanted) : []
     return batch.map((held) => drawn[wanted.indexOf(held)])
   }
 
   async function drawWanted(batch: Held[]): Promise<Drawn[]> {
+    for (const held of batch) held.isDrawing = true
     // Awaited, so that the count stands should drawing kill this process.
-    await Promise.all(batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0 })))
+    await Promise.all(
+      batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0, worker: workerId })),
+    )
     const start = performance.now()
     const aborts = batch.map(() => new AbortController())
     const watch = cancellations.watch(
@@ -137,6 +146,13 @@ export function startProcessor({
       'drew a batch',
     )
     onDrawn(batch.length)
+    if (aborts.every(({ signal }) => !signal.aborted))
+      timer
+        .record(
+          batch.map(({ image }) => image),
+          { ms, timings: images[0]!.timingsMs },
+        )
+        .catch((err) => log.warn({ err }, 'could not tell how long a batch took'))
     return images.map((image, i) =>
       aborts[i]?.signal.aborted ? undefined : { image, batchSize: batch.length },
     )
@@ -145,7 +161,7 @@ export function startProcessor({
   function reportStep(batch: Held[], step: number): void {
     for (const { job, begun } of batch)
       job
-        .updateProgress({ begun: begun + 1, step })
+        .updateProgress({ begun: begun + 1, step, worker: workerId })
         // A step nobody hears of is no reason to lose the image.
         .catch((err) => log.warn({ err, job: job.id }, 'could not report a step'))
   }
@@ -157,6 +173,11 @@ export function startProcessor({
       await closed
     },
   }
+}
+
+/** Whether nobody waits for an image any more; one that is being drawn is finished. */
+function isLate({ image: { expiresAtMs = Infinity }, isDrawing }: Held): boolean {
+  return !isDrawing && Date.now() > expiresAtMs
 }
 
 /** Why a held job was not drawn here: another worker is to have it. */
@@ -171,7 +192,7 @@ function toFile(png: Uint8Array, { format = 'png' }: ImageJob): Promise<Uint8Arr
   return format === 'png' ? png : convertPng(png, format)
 }
 
-function toInput({ version, id, index, format, ...input }: ImageJob): ImageInput {
+function toInput({ version, id, index, format, expiresAtMs, ...input }: ImageJob): ImageInput {
   return input
 }
 

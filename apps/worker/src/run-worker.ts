@@ -46,7 +46,14 @@ export async function runWorker(
   if (stopping) return
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
   signOfLife = await startSignOfLife({ engine, redis, config, log })
-  processor = startProcessor({ engine, redis, config, log, onDrawn: signOfLife.countDrawn })
+  processor = startProcessor({
+    engine,
+    redis,
+    config,
+    log,
+    workerId: signOfLife.id,
+    onDrawn: signOfLife.countDrawn,
+  })
   waitingFor = undefined
   log.info({ model: { ...engine.model, name: config.MODEL_NAME }, loadMs: engine.loadMs }, 'ready')
 

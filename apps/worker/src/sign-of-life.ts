@@ -11,6 +11,8 @@ const INTERVAL_MS = (WORKER_TTL_SECONDS * 1000) / 3
 const RATE_MINUTES = 5
 
 export type SignOfLife = {
+  /** Of this worker. */
+  id: string
   /** Counts images that were drawn just now. */
   countDrawn(images: number): void
   /** Says that this worker is gone, rather than let its last sign run out. */
@@ -66,6 +68,7 @@ export async function startSignOfLife({
   }, INTERVAL_MS).unref()
 
   return {
+    id,
     countDrawn: (images) => drawn.push({ at: performance.now(), images }),
     async stop() {
       clearInterval(timer)

@@ -4,6 +4,7 @@ import { z } from 'zod'
 export const ErrorCode = z.enum([
   // caller
   'invalid_request',
+  'unauthorized',
   'not_found',
   'image_not_found',
   'image_not_ready',
@@ -20,6 +21,7 @@ export const ErrorCode = z.enum([
   'model_not_ready',
   // failure
   'generation_failed',
+  'deadline_exceeded',
   // bug
   'internal',
 ])

@@ -1,3 +1,4 @@
+export * from './batch-times.ts'
 export * from './create-images.ts'
 export * from './errors.ts'
 export * from './image-format.ts'

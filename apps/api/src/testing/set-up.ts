@@ -12,6 +12,7 @@ import {
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { type Job, Worker } from 'bullmq'
+import type { ApiKey } from '../api-keys.ts'
 import { buildApp } from '../app.ts'
 import { openQueues } from '../queues.ts'
 
@@ -37,6 +38,7 @@ export async function setUp(
     streamLimit = 100,
     isAnnounced = true,
     model = 'demo',
+    apiKeys,
   }: {
     url?: string
     server?: Record<string, string>
@@ -44,6 +46,7 @@ export async function setUp(
     streamLimit?: number
     isAnnounced?: boolean
     model?: string | null
+    apiKeys?: ApiKey[]
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -58,12 +61,14 @@ export async function setUp(
   const app = buildApp({
     redis,
     queues,
+    apiKeys,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       MODEL_NAME: model ?? undefined,
       REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,
       STREAM_LIMIT: streamLimit,
+      TRUST_PROXY: ['loopback'],
       RESULT_TTL_SECONDS: 100,
       LOG_LEVEL: 'silent',
     },
