@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Writable } from 'node:stream'
 import type { ErrorBody } from '@sdcpu/contract'
 import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -14,6 +15,7 @@ import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { openJobEvents } from './job-events.ts'
 import { createLinks } from './links.ts'
+import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
 import type { Queues } from './queues.ts'
@@ -24,7 +26,7 @@ import { createSystem } from './system.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
-const OPEN = new Set(['/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
+const OPEN = new Set(['/metrics', '/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
 /** Builds the API; `main.ts` makes it listen, tests inject. */
@@ -33,6 +35,7 @@ export function buildApp({
   queues,
   openConnection,
   apiKeys,
+  log,
   config,
 }: {
   redis: Redis
@@ -41,6 +44,8 @@ export function buildApp({
   openConnection: () => Redis
   /** Without them everybody may use the API. */
   apiKeys?: ApiKey[]
+  /** Where log lines go; standard output when absent. */
+  log?: Writable
   config: Pick<
     ApiConfig,
     | 'MODEL_NAME'
@@ -48,13 +53,14 @@ export function buildApp({
     | 'QUEUE_LIMIT'
     | 'STREAM_LIMIT'
     | 'TRUST_PROXY'
+    | 'LOG_PROMPTS'
     | 'RESULT_TTL_SECONDS'
     | 'LOG_LEVEL'
   >
 }): ZodApp {
   const app = withZod(
     fastify({
-      logger: { level: config.LOG_LEVEL },
+      logger: { level: config.LOG_LEVEL, ...(log && { stream: log }) },
       logController: new LogController({ disableRequestLogging: true }), // one line of our own instead of two
       bodyLimit: BODY_LIMIT_BYTES,
       genReqId: requestIdOf,
@@ -127,18 +133,23 @@ export function buildApp({
   const links = createLinks(redis, prefix)
   const events = openJobEvents(redis, { queues, openConnection })
   app.addHook('onClose', async () => events.close())
+  const metrics = addMetrics(app, {
+    ...{ models, queues, workers: { redis, prefix } },
+    codeOf: (request) => errors.get(request)?.code,
+  })
   addModelRoutes(app, models)
   addServiceRoutes(app, { routes, system: createSystem({ redis, queues, models, prefix, queueLimit }) })
   addImageRoutes(app, {
     images: createImages({
       ...kept,
-      ...{ queues, models, admission, forecast, links },
+      ...{ queues, models, admission, forecast, links, metrics },
       records: createRequestRecords(kept),
     }),
     events: events.of,
     idempotency: createIdempotency(kept),
     links,
     streamLimit: config.STREAM_LIMIT,
+    logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
   return app

@@ -44,6 +44,11 @@ export const ApiConfig = z
       .default(1000)
       .describe('Event streams open at once; each holds a connection'),
     RESULT_TTL_SECONDS: wholeNumber(1, 604_800).default(3600).describe('How long images are kept'),
+    LOG_PROMPTS: z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true')
+      .describe('Whether prompts are written to the log; they may be private'),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine(checkRedisConfig)

@@ -69,6 +69,7 @@ export function addImageRoutes(
     idempotency,
     links,
     streamLimit,
+    logPrompts,
     callerOf,
   }: {
     images: Images
@@ -77,6 +78,7 @@ export function addImageRoutes(
     links: Links
     /** Event streams at once. */
     streamLimit: number
+    logPrompts: boolean
     callerOf: (request: FastifyRequest) => Caller
   },
 ): void {
@@ -98,7 +100,8 @@ export function addImageRoutes(
         key === undefined
           ? undefined
           : await idempotency.claim({ key, owner: caller.owner, body: request.body })
-      let resource = await images.create(request.body, caller, id)
+      let resource = await images.create(request.body, caller, { id, requestId: request.id })
+      logCreated(request, resource)
       reply.header('location', `/api/v1/images/${resource.id}`)
       const waitSeconds = readWaitSeconds(request.headers.prefer)
       if (waitSeconds !== undefined) {
@@ -189,6 +192,15 @@ export function addImageRoutes(
       return reply.type(mediaTypeOf(format)).send(bytes)
     },
   })
+
+  function logCreated(
+    { log, body }: FastifyRequest<{ Body: CreateImages }>,
+    { id, request }: ImagesResource,
+  ) {
+    const { model, n, size, steps } = request
+    const { prompt, negativePrompt } = body
+    log.info({ id, model, n, size, steps, ...(logPrompts && { prompt, negativePrompt }) }, 'accepted')
+  }
 
   async function withStream(reply: FastifyReply, run: (stream: AbortController) => Promise<void>) {
     if (streams.size >= streamLimit)

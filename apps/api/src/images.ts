@@ -25,6 +25,7 @@ import { cancelJobs } from './cancel-jobs.ts'
 import type { Forecast } from './forecast.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
 import type { Links } from './links.ts'
+import type { Metrics } from './metrics.ts'
 import type { Models } from './models.ts'
 import type { Queues } from './queues.ts'
 import { type ImagesQueue, reply } from './redis.ts'
@@ -38,7 +39,11 @@ export type Images = {
    * `id` is a new one when absent.
    * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
    */
-  create(body: CreateImages, caller: Caller, id?: string): Promise<ImagesResource>
+  create(
+    body: CreateImages,
+    caller: Caller,
+    options?: { id?: string; requestId?: string },
+  ): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
   find(id: string, caller: Caller): Promise<ImagesResource>
   /** Newest first. @throws `invalid_request` when `before` is no cursor, `unavailable` */
@@ -69,6 +74,7 @@ export function createImages({
   admission,
   forecast,
   links,
+  metrics,
   prefix,
   resultTtlSeconds,
   records,
@@ -79,6 +85,7 @@ export function createImages({
   admission: Admission
   forecast: Forecast
   links: Links
+  metrics: Metrics
   prefix: string
   resultTtlSeconds: number
   records: RequestRecords
@@ -87,10 +94,11 @@ export function createImages({
 
   async function enqueue(
     { id, createdAt, request }: RequestRecord,
-    { caller, priority, indexes = indexesOf(request) }: Turn,
+    { caller, priority, requestId, indexes = indexesOf(request) }: Turn,
   ): Promise<void> {
     const { model, n: _, seed, size, expiresInSeconds, ...drawn } = request
-    const expiresAtMs = deadlineOf({ createdAt, request })
+    const deadlineMs = deadlineOf({ createdAt, request })
+    const expiresAtMs = Number.isFinite(deadlineMs) ? deadlineMs : undefined
     const queue = queues(model)
     const jobIds = indexes.map((index) => imageJobId(id, index))
     await admission.remember(caller, queue, jobIds)
@@ -98,7 +106,16 @@ export function createImages({
     const adding = queue.addBulk(
       indexes.map((index, i) => ({
         name: 'image',
-        data: { version: 2, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size), expiresAtMs },
+        data: {
+          version: 2,
+          id,
+          index,
+          ...drawn,
+          seed: seedOf(seed, index),
+          ...parseSize(size),
+          expiresAtMs,
+          requestId,
+        },
         opts: {
           jobId: jobIds[i],
           priority: priority + i,
@@ -181,14 +198,18 @@ export function createImages({
 
   async function cancel(record: RequestRecord): Promise<void> {
     const { model, n } = record.request
-    await cancelJobs({ redis, queue: queues(model), prefix, resultTtlSeconds }, { id: record.id, n })
+    const canceled = await cancelJobs(
+      { redis, queue: queues(model), prefix, resultTtlSeconds },
+      { id: record.id, n },
+    )
+    metrics.imagesCanceled.inc({ model }, canceled)
   }
 
   return {
     findRecord,
     describeAll,
 
-    async create(body, caller, id = randomUUID()) {
+    async create(body, caller, { id = randomUUID(), requestId } = {}) {
       const known = await records.findMaybe(id)
       if (known) return resume(known, caller)
       const request = resolveRequest(body, await models.choose(body.model))
@@ -196,7 +217,8 @@ export function createImages({
       const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
       if (!(await records.save(record))) return resume(await records.find(id), caller)
-      await enqueue(record, { caller, priority })
+      await enqueue(record, { caller, priority, requestId })
+      metrics.imagesRequested.inc({ model: request.model }, request.n)
       return describeAll(record, { isFresh: true })
     },
 
@@ -255,7 +277,7 @@ export function createImages({
 }
 
 /** In whose turn images are drawn. */
-type Turn = { caller: Caller; priority: number; indexes?: number[] }
+type Turn = { caller: Caller; priority: number; requestId?: string; indexes?: number[] }
 
 /** When a request is not worth drawing any more. */
 function deadlineOf({ createdAt, request }: Pick<RequestRecord, 'createdAt' | 'request'>): number {

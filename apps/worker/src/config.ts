@@ -56,6 +56,11 @@ export const WorkerConfig = z
     SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3600)
       .default(60)
       .describe('Time to finish the batch after SIGTERM; must exceed the longest batch'),
+    LOG_PROMPTS: z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true')
+      .describe('Whether prompts are written to the log; they may be private'),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine((config, context) => {

@@ -80,7 +80,7 @@ it('stores the bytes with a TTL before the job is done, and returns how it was d
   expect(await redis.ttl(key)).toBeGreaterThan(95)
   const job = await queue.getJob('fox-0')
   expect(job?.returnvalue).toMatchObject({ seed: 7, width: 64, height: 64, steps: 2, batchSize: 1 })
-  expect(job?.progress).toEqual({ begun: 1, step: 2 })
+  expect(job?.progress).toMatchObject({ begun: 1, step: 2 })
 })
 
 it('draws jobs of different callers in one batch', async () => {

@@ -15,6 +15,7 @@ import { createBatchTimer } from './batch-times.ts'
 import { createBatcher } from './batcher.ts'
 import { createCancellations } from './cancellations.ts'
 import type { WorkerConfig } from './config.ts'
+import type { Metrics } from './metrics.ts'
 
 const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may survive two crashes
 
@@ -41,6 +42,7 @@ export function startProcessor({
   config,
   log,
   workerId = '',
+  metrics,
   onDrawn = () => {},
 }: {
   engine: Engine
@@ -49,6 +51,7 @@ export function startProcessor({
   log: FastifyBaseLogger
   /** Told with the progress, so that the API knows which images are drawn together. */
   workerId?: string
+  metrics?: Metrics
   /** Told how many images each batch had. */
   onDrawn?: (images: number) => void
 }): Processor {
@@ -72,7 +75,9 @@ export function startProcessor({
     // A lost connection is reported where it was made, not once more for each use of it.
     if (redis.status === 'ready') log.error({ err }, 'queue error')
   })
+  worker.on('completed', () => metrics?.images.inc({ outcome: 'succeeded' }))
   worker.on('failed', (job) => {
+    if (job?.finishedOn) metrics?.images.inc({ outcome: outcomeOf(job.failedReason) })
     // The API knows that it is canceled; what is left here would hold the prompt for a day.
     if (job?.failedReason === CANCELED)
       job.remove().catch((err) => log.warn({ err, job: job.id }, 'could not remove a canceled job'))
@@ -128,6 +133,7 @@ export function startProcessor({
     await Promise.all(
       batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0, worker: workerId })),
     )
+    const startedAt = Date.now()
     const start = performance.now()
     const aborts = batch.map(() => new AbortController())
     const watch = cancellations.watch(
@@ -142,10 +148,15 @@ export function startProcessor({
     const { width, height, steps, sampler, guidance } = batch[0]!.image
     const ms = Math.round(performance.now() - start)
     log.info(
-      { jobs: batch.map(({ job }) => job.id), width, height, steps, sampler, guidance, ms },
+      { images: batch.map(describeImage), width, height, steps, sampler, guidance, ms },
       'drew a batch',
     )
     onDrawn(batch.length)
+    metrics?.recordBatch({
+      ...{ ms, steps, timings: images[0]!.timingsMs, batchMaxSize: config.BATCH_MAX_SIZE },
+      waitMs: batch.map(({ job }) => startedAt - job.timestamp),
+      canceled: aborts.filter(({ signal }) => signal.aborted).length,
+    })
     if (aborts.every(({ signal }) => !signal.aborted))
       timer
         .record(
@@ -156,6 +167,10 @@ export function startProcessor({
     return images.map((image, i) =>
       aborts[i]?.signal.aborted ? undefined : { image, batchSize: batch.length },
     )
+  }
+
+  function describeImage({ job, image: { requestId, prompt, negativePrompt } }: Held): object {
+    return { job: job.id, requestId, ...(config.LOG_PROMPTS && { prompt, negativePrompt }) }
   }
 
   function reportStep(batch: Held[], step: number): void {
@@ -175,6 +190,10 @@ export function startProcessor({
   }
 }
 
+function outcomeOf(reason: string): string {
+  return reason === CANCELED || reason === LATE ? reason : 'failed'
+}
+
 /** Whether nobody waits for an image any more; one that is being drawn is finished. */
 function isLate({ image: { expiresAtMs = Infinity }, isDrawing }: Held): boolean {
   return !isDrawing && Date.now() > expiresAtMs
@@ -192,7 +211,7 @@ function toFile(png: Uint8Array, { format = 'png' }: ImageJob): Promise<Uint8Arr
   return format === 'png' ? png : convertPng(png, format)
 }
 
-function toInput({ version, id, index, format, expiresAtMs, ...input }: ImageJob): ImageInput {
+function toInput({ version, id, index, format, expiresAtMs, requestId, ...input }: ImageJob): ImageInput {
   return input
 }
 

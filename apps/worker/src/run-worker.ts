@@ -3,6 +3,7 @@ import { connectRedis } from '@sdcpu/redis'
 import { ANNOUNCE_INTERVAL_MS, announce } from './announce.ts'
 import { maskSecrets, type WorkerConfig } from './config.ts'
 import { buildHealth } from './health.ts'
+import { addMetrics } from './metrics.ts'
 import { type Processor, startProcessor } from './processor.ts'
 import { type SignOfLife, startSignOfLife } from './sign-of-life.ts'
 
@@ -27,6 +28,7 @@ export async function runWorker(
   const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
+  const metrics = addMetrics(health)
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal))
 
@@ -52,6 +54,7 @@ export async function runWorker(
     config,
     log,
     workerId: signOfLife.id,
+    metrics,
     onDrawn: signOfLife.countDrawn,
   })
   waitingFor = undefined

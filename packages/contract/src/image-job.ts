@@ -24,6 +24,8 @@ export const ImageJob = z.object({
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
   /** PNG when absent, as in jobs of an older API. */
   format: ImageFormat.optional(),
+  /** Of the HTTP request that asked for it, for logs. */
+  requestId: z.string().optional(),
   /** Milliseconds since 1970; not begun after that. */
   expiresAtMs: z.number().optional(),
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import type { PassThrough } from 'node:stream'
 import {
   type ImageJob,
   type ImageResult,
@@ -39,6 +40,8 @@ export async function setUp(
     isAnnounced = true,
     model = 'demo',
     apiKeys,
+    logPrompts = false,
+    log,
   }: {
     url?: string
     server?: Record<string, string>
@@ -47,6 +50,8 @@ export async function setUp(
     isAnnounced?: boolean
     model?: string | null
     apiKeys?: ApiKey[]
+    logPrompts?: boolean
+    log?: PassThrough
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -62,6 +67,7 @@ export async function setUp(
     redis,
     queues,
     apiKeys,
+    log,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       MODEL_NAME: model ?? undefined,
@@ -69,8 +75,9 @@ export async function setUp(
       QUEUE_LIMIT: queueLimit,
       STREAM_LIMIT: streamLimit,
       TRUST_PROXY: ['loopback'],
+      LOG_PROMPTS: logPrompts,
       RESULT_TTL_SECONDS: 100,
-      LOG_LEVEL: 'silent',
+      LOG_LEVEL: log ? 'info' : 'silent',
     },
   })
 

@@ -72,6 +72,15 @@ describe('the page', () => {
     await expect(building).rejects.toThrow(/The page is not built.*Run "pnpm/)
   })
 
+  it('counts its answers by kind of path, so that ids make no series of their own', async () => {
+    const app = await serverOf(await apiOf((_, response) => response.end('{}')))
+    for (const url of ['/', '/api/v1/images/a', '/api/v1/images/b', '/nothing']) await app.inject(url)
+    const { body } = await app.inject('/metrics')
+    expect(body).toContain('sd_http_responses_total{route="/api/*",status="200"} 2')
+    expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
+    expect(body).not.toContain('images/a')
+  })
+
   it.each(['/healthz', '/readyz'])('answers %s while the API is away', async (url) => {
     const app = await serverOf('http://127.0.0.1:9')
     expect((await app.inject(url)).statusCode).toBe(200)

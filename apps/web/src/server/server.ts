@@ -5,6 +5,7 @@ import httpProxy from '@fastify/http-proxy'
 import fastifyStatic from '@fastify/static'
 import type { ErrorBody } from '@sdcpu/contract'
 import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import { addMetrics } from './metrics.ts'
 
 export type ServerOptions = {
   /** Folder that `vite build` wrote. */
@@ -50,6 +51,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     forceCloseConnections: true,
   })
   answerErrorsInOneShape(app)
+  addMetrics(app)
   app.get('/healthz', () => ({ status: 'ok' }))
   // The page says itself when the API is away, so being ready does not depend on the API.
   app.get('/readyz', () => ({ status: 'ok' }))
