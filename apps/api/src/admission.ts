@@ -1,9 +1,10 @@
-import { rateKey, unfinishedKey } from '@sdcpu/contract'
+import { parseSize, rateKey, unfinishedKey } from '@sdcpu/contract'
 import type { Redis } from 'ioredis'
 import { ApiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Forecast } from './forecast.ts'
 import { type ImagesQueue, reply } from './redis.ts'
+import { findWorkers } from './system.ts'
 
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, where nothing was measured yet
 const MAX_RETRY_AFTER_SECONDS = 60 // clients give up on more
@@ -38,9 +39,9 @@ return 0`
 export type Admission = {
   /**
    * Lets a caller ask for `n` more images, and gives the priority of the first; the others have the next ones.
-   * @throws `rate_limited`, `queue_full`, with the seconds after which there is room
+   * @throws `size_too_large`, `rate_limited`, `queue_full`, with the seconds after which there is room
    */
-  admit(request: { caller: Caller; model: string; n: number }): Promise<number>
+  admit(request: { caller: Caller; model: string; n: number; size: string }): Promise<number>
   /** Counts jobs as waited for by their caller. */
   remember(caller: Caller, queue: ImagesQueue, jobIds: string[]): Promise<void>
 }
@@ -103,13 +104,26 @@ export function createAdmission({
     return Math.min(Math.max(seconds, 1), MAX_RETRY_AFTER_SECONDS)
   }
 
+  /** Refuses what no worker alive has the memory for; where one has not measured, it may have. */
+  async function checkSize(model: string, size: string): Promise<void> {
+    const { width, height } = parseSize(size)
+    const workers = await findWorkers(redis, { prefix, model })
+    const maxPixels = Math.max(...workers.map((worker) => worker.maxPixels ?? Infinity))
+    if (workers.length > 0 && width * height > maxPixels)
+      throw new ApiError(
+        'size_too_large',
+        `size is ${size}, ${width * height} pixels; the workers have memory for ${maxPixels}`,
+      )
+  }
+
   async function currentRound(model: string): Promise<number> {
     const [, score] = await reply(redis.zrange(queues(model).toKey('prioritized'), '0', '0', 'WITHSCORES'))
     return score === undefined ? 1 : Math.max(1, Math.floor(Number(score) / PRIORITY_SHIFT))
   }
 
   return {
-    async admit({ caller, model, n }) {
+    async admit({ caller, model, n, size }) {
+      await checkSize(model, size)
       await findRoom(model, n)
       const { left, waiting } = await countUnfinished(caller)
       const { imagesAtOnce } = caller.limits

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Writable } from 'node:stream'
-import type { ErrorBody } from '@sdcpu/contract'
+import helmet from '@fastify/helmet'
+import type { ErrorBody, PictureStoreConfig } from '@sdcpu/contract'
+import { openPictureStore } from '@sdcpu/pictures'
 import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
 import { createAdmission } from './admission.ts'
@@ -10,6 +12,7 @@ import type { ApiKey } from './api-keys.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
 import { createForecast } from './forecast.ts'
+import { HELMET, refuseUnread } from './hardening.ts'
 import { createIdempotency } from './idempotency.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
@@ -26,6 +29,8 @@ import { createSystem } from './system.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
+const HEADER_LIMIT_BYTES = 16 * 1024
+const CHECK_INTERVAL_MS = 5000 // how often Node looks for requests that come too slowly
 const OPEN = new Set(['/metrics', '/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
@@ -46,23 +51,28 @@ export function buildApp({
   apiKeys?: ApiKey[]
   /** Where log lines go; standard output when absent. */
   log?: Writable
-  config: Pick<
-    ApiConfig,
-    | 'MODEL_NAME'
-    | 'REDIS_PREFIX'
-    | 'QUEUE_LIMIT'
-    | 'STREAM_LIMIT'
-    | 'TRUST_PROXY'
-    | 'LOG_PROMPTS'
-    | 'RESULT_TTL_SECONDS'
-    | 'LOG_LEVEL'
-  >
+  config: PictureStoreConfig &
+    Pick<
+      ApiConfig,
+      | 'MODEL_NAME'
+      | 'REDIS_PREFIX'
+      | 'QUEUE_LIMIT'
+      | 'STREAM_LIMIT'
+      | 'TRUST_PROXY'
+      | 'LOG_PROMPTS'
+      | 'RESULT_TTL_SECONDS'
+      | 'REQUEST_TIMEOUT_SECONDS'
+      | 'LOG_LEVEL'
+    >
 }): ZodApp {
   const app = withZod(
     fastify({
       logger: { level: config.LOG_LEVEL, ...(log && { stream: log }) },
       logController: new LogController({ disableRequestLogging: true }), // one line of our own instead of two
       bodyLimit: BODY_LIMIT_BYTES,
+      requestTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
+      http: { maxHeaderSize: HEADER_LIMIT_BYTES, connectionsCheckingInterval: CHECK_INTERVAL_MS },
+      clientErrorHandler: refuseUnread,
       genReqId: requestIdOf,
       trustProxy: config.TRUST_PROXY,
       return503OnClosing: false, // what arrives while draining is served: Redis is closed after
@@ -86,6 +96,7 @@ export function buildApp({
     return reply.code(statusOf(error.code)).header('x-request-id', request.id).send(body)
   }
 
+  void app.register(helmet, HELMET)
   app.removeContentTypeParser('text/plain') // JSON is all we read; Fastify would take this too
   app.setErrorHandler(refuse)
   app.setNotFoundHandler((request, reply) =>
@@ -131,6 +142,7 @@ export function buildApp({
   const forecast = createForecast(redis, { queues, prefix })
   const admission = createAdmission({ redis, queues, forecast, prefix, queueLimit })
   const links = createLinks(redis, prefix)
+  const pictures = openPictureStore(config, { redis, prefix, ttlSeconds: kept.resultTtlSeconds })
   const events = openJobEvents(redis, { queues, openConnection })
   app.addHook('onClose', async () => events.close())
   const metrics = addMetrics(app, {
@@ -142,7 +154,7 @@ export function buildApp({
   addImageRoutes(app, {
     images: createImages({
       ...kept,
-      ...{ queues, models, admission, forecast, links, metrics },
+      ...{ queues, models, admission, forecast, links, metrics, pictures },
       records: createRequestRecords(kept),
     }),
     events: events.of,

@@ -172,6 +172,28 @@ it('tells place and time from what workers have measured, at once and as it goes
   expect(await find(second)).toMatchObject({ status: 'queued', position: 0, etaSeconds: 14 })
 })
 
+it('refuses a size that no worker has the memory for, with the numbers', async () => {
+  const api = await startApi()
+  const status = {
+    ...{
+      startedAt: '2026-01-01T00:00:00.000Z',
+      plan: 'fp32',
+      threads: 1,
+      batchMaxSize: 1,
+      maxPixels: 300_000,
+    },
+    ...{ cpu: { model: '', features: [] }, rssBytes: 1, imagesPerMinute: 0 },
+  }
+  await api.redis.sadd(workersKey(api.prefix, 'demo'), 'w1')
+  await api.redis.set(workerKey(api.prefix, 'demo', 'w1'), JSON.stringify({ ...status, id: 'w1' }))
+  await create(api, {}, { size: '512x512' })
+  const answer = await post(api, {}, { size: '1024x1024' })
+  expect([answer.statusCode, answer.json().error.code]).toEqual([400, 'size_too_large'])
+  expect(answer.json().error.message).toBe(
+    'size is 1024x1024, 1048576 pixels; the workers have memory for 300000',
+  )
+})
+
 it('tells when the queue is full how long it takes until there is room', async () => {
   const api = await startApi({ queueLimit: 8 })
   await create(api, {}, { n: 8 })

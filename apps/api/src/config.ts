@@ -1,4 +1,11 @@
-import { DEFAULT_PREFIX, MAX_IMAGES, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
+import {
+  checkPictureStoreConfig,
+  DEFAULT_PREFIX,
+  MAX_IMAGES,
+  MAX_MODEL_CHARACTERS,
+  modelNameOf,
+  PictureStoreConfig,
+} from '@sdcpu/contract'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
 import { z } from 'zod'
 
@@ -10,6 +17,7 @@ export const ApiConfig = z
     API_PORT: wholeNumber(0, 65_535).default(5000).describe('Port to listen on; 0 picks a free one'),
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
+    ...PictureStoreConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -40,6 +48,9 @@ export const ApiConfig = z
       .default('loopback,uniquelocal')
       .transform((text) => text.split(',').map((part) => part.trim()))
       .describe('Addresses whose X-Forwarded-For is believed, such as loopback, uniquelocal or 10.0.0.0/8'),
+    REQUEST_TIMEOUT_SECONDS: wholeNumber(1, 3600)
+      .default(30)
+      .describe('Time for a request to arrive whole; slower ones are cut off'),
     STREAM_LIMIT: wholeNumber(1, 100_000)
       .default(1000)
       .describe('Event streams open at once; each holds a connection'),
@@ -52,6 +63,7 @@ export const ApiConfig = z
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine(checkRedisConfig)
+  .superRefine(checkPictureStoreConfig)
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 /**
@@ -66,7 +78,11 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   return { ...result.data, MODEL_NAME }
 }
 
+const SECRETS = ['API_KEYS', 'AWS_SECRET_ACCESS_KEY'] as const
+
 /** The config as it may be logged. */
 export function maskSecrets(config: ApiConfig): ApiConfig {
-  return { ...maskRedisSecrets(config), ...(config.API_KEYS && { API_KEYS: '***' }) }
+  const masked = maskRedisSecrets(config)
+  for (const name of SECRETS) if (masked[name]) masked[name] = '***'
+  return masked
 }

@@ -189,7 +189,9 @@ export function addImageRoutes(
       const etag = `"${id}-${index}"`
       reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-      return reply.type(mediaTypeOf(format)).send(bytes)
+      return reply
+        .type(mediaTypeOf(format))
+        .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
     },
   })
 

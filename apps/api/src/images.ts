@@ -10,13 +10,13 @@ import {
   ImageResult,
   type ImagesList,
   type ImagesResource,
-  imageBytesKey,
   imageJobId,
   isTerminal,
   knownForSeconds,
   parseSize,
   seedOf,
 } from '@sdcpu/contract'
+import type { PictureStore } from '@sdcpu/pictures'
 import type { Redis } from 'ioredis'
 import type { Admission } from './admission.ts'
 import { ApiError, fixedMessage } from './api-error.ts'
@@ -63,7 +63,7 @@ export type Images = {
     id: string,
     index: number,
     caller: Pick<Caller, 'owner' | 'isStrict'>,
-  ): Promise<{ bytes: Buffer; format: ImageFormat }>
+  ): Promise<{ bytes: Uint8Array; format: ImageFormat }>
 }
 
 /** Admits, queues and reports images. */
@@ -75,6 +75,7 @@ export function createImages({
   forecast,
   links,
   metrics,
+  pictures,
   prefix,
   resultTtlSeconds,
   records,
@@ -86,6 +87,7 @@ export function createImages({
   forecast: Forecast
   links: Links
   metrics: Metrics
+  pictures: PictureStore
   prefix: string
   resultTtlSeconds: number
   records: RequestRecords
@@ -174,7 +176,7 @@ export function createImages({
       batchSize: _batchSize,
       ...result
     } = ImageResult.parse(job?.returnvalue)
-    const isKept = await reply(redis.exists(imageBytesKey(prefix, id, index)))
+    const isKept = await reply(pictures.has({ id, index }))
     return {
       ...image,
       url: isKept ? await urlOf(record, index) : undefined,
@@ -213,7 +215,7 @@ export function createImages({
       const known = await records.findMaybe(id)
       if (known) return resume(known, caller)
       const request = resolveRequest(body, await models.choose(body.model))
-      const priority = await admission.admit({ caller, model: request.model, n: request.n })
+      const priority = await admission.admit({ caller, ...request })
       const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
       if (!(await records.save(record))) return resume(await records.find(id), caller)
@@ -243,7 +245,7 @@ export function createImages({
       // The record last: should this end half way, it can be asked for again.
       for (let index = 0; index < record.request.n; index++) {
         await reply(queues(record.request.model).remove(imageJobId(id, index)))
-        await reply(redis.del(imageBytesKey(prefix, id, index)))
+        await reply(pictures.remove({ id, index }))
       }
       await records.remove(record)
     },
@@ -259,7 +261,7 @@ export function createImages({
           'image_not_found',
           `there is no image ${index} in ${id}; it has ${record.request.n}`,
         )
-      const bytes = await reply(redis.getBuffer(imageBytesKey(prefix, id, index)))
+      const bytes = await reply(pictures.read({ id, index }))
       if (bytes) return { bytes, format: record.request.format }
       const canceled = await records.findCanceled(id)
       const { status } = await describeImage(record, index, canceled.has(index))

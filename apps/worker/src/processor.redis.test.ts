@@ -14,6 +14,7 @@ import { Redis } from 'ioredis'
 import sharp from 'sharp'
 import { afterEach, expect, it, vi } from 'vitest'
 import { loadConfig } from './config.ts'
+import type { MemoryTable } from './memory.ts'
 import { startProcessor } from './processor.ts'
 import { createEngineDouble, type EngineDouble } from './testing/engine-double.ts'
 import { testNamespace } from './testing/namespace.ts'
@@ -34,9 +35,9 @@ function setUp() {
     redis.disconnect()
   })
 
-  function start(engine: EngineDouble, env: Record<string, string> = {}) {
+  function start(engine: EngineDouble, env: Record<string, string> = {}, memory?: MemoryTable) {
     const config = loadConfig({ REDIS_URL: url, REDIS_PREFIX: prefix, ...env })
-    const processor = startProcessor({ engine, redis, config, log: fastify().log })
+    const processor = startProcessor({ engine, memory, redis, config, log: fastify().log })
     cleanups.push(() => processor.drain())
     return processor
   }
@@ -227,6 +228,32 @@ it('stores a JPEG where one was asked for, in one batch with PNGs', async () => 
     [0, 1, 2].map(async (index) => (await sharp((await bytesOf('fox', index))!).metadata()).format),
   )
   expect(formats).toEqual(['jpeg', 'png', 'webp'])
+})
+
+it('makes batches as large as the memory allows, and refuses what does not fit at all', async () => {
+  const { queue, start, add, stateOf, allDone } = setUp()
+  const engine = createEngineDouble()
+  await add([{ id: 'fox' }, { id: 'owl' }, { id: 'cat' }, { id: 'huge', side: 1024 }])
+  const memory = {
+    measure: <T>(_: object, work: () => Promise<T>) => work(),
+    maxImages: (pixels: number) => Math.floor((2 * 64 * 64) / pixels),
+    maxPixels: () => 2 * 64 * 64,
+  }
+  start(engine, { BATCH_WINDOW_MS: '300' }, memory)
+  await allDone(3)
+  expect(engine.calls.map((inputs) => inputs.length)).toEqual([2, 1])
+  await eventually(async () => expect(await stateOf('huge')).toBe('failed'))
+  expect((await queue.getJob('huge-0'))?.failedReason).toBe('size_too_large')
+})
+
+it('keeps the reason of a failure for the operator, and only the code for the caller', async () => {
+  const { queue, start, add, stateOf } = setUp()
+  await add([{ id: 'bad' }])
+  start(createEngineDouble({ fails: () => true }))
+  await eventually(async () => expect(await stateOf('bad')).toBe('failed'))
+  const { logs } = await queue.getJobLogs('bad-0')
+  expect(logs.length).toBe(2) // attempts
+  expect(logs[0]).toContain('the engine double was told to fail')
 })
 
 it('never begins an image after its deadline, and finishes one that it began in time', async () => {

@@ -3,10 +3,11 @@ import {
   ImageJob,
   ImageProgress,
   type ImageResult,
-  imageBytesKey,
   imagesQueueName,
+  mediaTypeOf,
 } from '@sdcpu/contract'
 import { convertPng, type DrawnImage, type Engine, type ImageInput } from '@sdcpu/diffusion'
+import { openPictureStore } from '@sdcpu/pictures'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -15,6 +16,8 @@ import { createBatchTimer } from './batch-times.ts'
 import { createBatcher } from './batcher.ts'
 import { createCancellations } from './cancellations.ts'
 import type { WorkerConfig } from './config.ts'
+import type { EngineHost } from './engine-host.ts'
+import type { MemoryTable } from './memory.ts'
 import type { Metrics } from './metrics.ts'
 
 const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may survive two crashes
@@ -38,6 +41,7 @@ export type Processor = {
 /** Takes jobs from the queue of the model, draws them in batches and stores the images. */
 export function startProcessor({
   engine,
+  memory,
   redis,
   config,
   log,
@@ -45,7 +49,9 @@ export function startProcessor({
   metrics,
   onDrawn = () => {},
 }: {
-  engine: Engine
+  engine: Engine & Partial<Pick<EngineHost, 'recycleIfGrown'>>
+  /** How much fits; everything when absent. */
+  memory?: MemoryTable
   redis: Redis
   config: WorkerConfig
   log: FastifyBaseLogger
@@ -56,9 +62,15 @@ export function startProcessor({
   onDrawn?: (images: number) => void
 }): Processor {
   const timer = createBatchTimer(redis, { prefix: config.REDIS_PREFIX, model: config.MODEL_NAME })
+  const pictures = openPictureStore(config, {
+    redis,
+    prefix: config.REDIS_PREFIX,
+    ttlSeconds: config.RESULT_TTL_SECONDS,
+  })
   const cancellations = createCancellations(redis, config.REDIS_PREFIX)
   const batcher = createBatcher(draw, {
     maxSize: config.BATCH_MAX_SIZE,
+    maxSizeOf: ({ image }) => Math.max(1, memory?.maxImages(image.width * image.height) ?? Infinity),
     windowMs: config.BATCH_WINDOW_MS,
     groupOf,
   })
@@ -91,8 +103,8 @@ export function startProcessor({
       if (!drawn) throw new UnrecoverableError(isLate(held) ? LATE : CANCELED)
       const { image, batchSize } = drawn
       // Bytes first: a job that has succeeded always has an image behind it.
-      const key = imageBytesKey(config.REDIS_PREFIX, held.image.id, held.image.index)
-      await redis.set(key, asBuffer(await toFile(image.png, held.image)), 'EX', config.RESULT_TTL_SECONDS)
+      const { format = 'png' } = held.image
+      await pictures.save(held.image, await toFile(image.png, held.image), mediaTypeOf(format))
       return toResult(image, batchSize)
     } catch (error) {
       if (error instanceof HandedBack) {
@@ -101,6 +113,8 @@ export function startProcessor({
       }
       if (error instanceof UnrecoverableError) throw error
       log.error({ err: error, job: job.id, begun: held.begun + 1 }, 'could not draw')
+      // For the operator, who finds it with the job; the caller is told the code.
+      await job.log(String((error as Error).stack ?? error)).catch(() => {})
       throw failure('generation_failed', error)
     }
   }
@@ -110,6 +124,12 @@ export function startProcessor({
     if (!image.success) {
       log.error({ err: image.error, job: job.id }, 'not a job this worker understands')
       throw new UnrecoverableError('internal' satisfies ErrorCode)
+    }
+    const pixels = image.data.width * image.data.height
+    if (memory && memory.maxImages(pixels) === 0) {
+      const { width, height } = image.data
+      log.error({ job: job.id, width, height, maxPixels: memory.maxPixels() }, 'does not fit into the memory')
+      throw new UnrecoverableError('size_too_large' satisfies ErrorCode)
     }
     const begun = ImageProgress.safeParse(job.progress).data?.begun ?? 0
     if (begun >= MAX_BEGUN) {
@@ -122,6 +142,7 @@ export function startProcessor({
   /** Draws what of a batch is not canceled; what is canceled meanwhile is drawn no further. */
   async function draw(batch: Held[]): Promise<Drawn[]> {
     const canceled = await cancellations.find(batch.map(({ image }) => image))
+    await engine.recycleIfGrown?.()
     const wanted = batch.filter((held, i) => !canceled[i] && !isLate(held))
     const drawn = wanted.length > 0 ? await drawWanted(wanted) : []
     return batch.map((held) => drawn[wanted.indexOf(held)])
@@ -140,12 +161,15 @@ export function startProcessor({
       batch.map(({ image }) => image),
       (i) => aborts[i]?.abort(),
     )
-    const drawing = engine.generate(
-      batch.map(({ image }) => toInput(image)),
-      { onStep: (step) => reportStep(batch, step), signals: aborts.map(({ signal }) => signal) },
-    )
-    const images = await drawing.finally(() => watch.stop())
+    const generate = () =>
+      engine.generate(
+        batch.map(({ image }) => toInput(image)),
+        { onStep: (step) => reportStep(batch, step), signals: aborts.map(({ signal }) => signal) },
+      )
     const { width, height, steps, sampler, guidance } = batch[0]!.image
+    const shape = { pixels: width * height, images: batch.length }
+    const drawing = memory ? memory.measure(shape, generate) : generate()
+    const images = await drawing.finally(() => watch.stop())
     const ms = Math.round(performance.now() - start)
     log.info(
       { images: batch.map(describeImage), width, height, steps, sampler, guidance, ms },
@@ -228,8 +252,4 @@ function toResult(image: DrawnImage, batchSize: number): ImageResult {
 // The API shows the message, which is why it is a code; the cause is in our log.
 function failure(code: ErrorCode, cause: unknown): Error {
   return new Error(code, { cause })
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

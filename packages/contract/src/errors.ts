@@ -11,6 +11,7 @@ export const ErrorCode = z.enum([
   'model_not_found',
   'expired',
   'payload_too_large',
+  'size_too_large',
   'unsupported_media_type',
   'idempotency_mismatch',
   'canceled',

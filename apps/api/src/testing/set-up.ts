@@ -10,6 +10,7 @@ import {
   modelAliveKey,
   modelKey,
   modelNamesKey,
+  PictureStoreConfig,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { type Job, Worker } from 'bullmq'
@@ -42,6 +43,7 @@ export async function setUp(
     apiKeys,
     logPrompts = false,
     log,
+    pictureStore = {},
   }: {
     url?: string
     server?: Record<string, string>
@@ -52,6 +54,7 @@ export async function setUp(
     apiKeys?: ApiKey[]
     logPrompts?: boolean
     log?: PassThrough
+    pictureStore?: Record<string, string>
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -70,12 +73,14 @@ export async function setUp(
     log,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
+      ...PictureStoreConfig.parse(pictureStore),
       MODEL_NAME: model ?? undefined,
       REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,
       STREAM_LIMIT: streamLimit,
       TRUST_PROXY: ['loopback'],
       LOG_PROMPTS: logPrompts,
+      REQUEST_TIMEOUT_SECONDS: 1,
       RESULT_TTL_SECONDS: 100,
       LOG_LEVEL: log ? 'info' : 'silent',
     },

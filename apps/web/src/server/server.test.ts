@@ -36,7 +36,16 @@ describe('the page', () => {
     expect(index.statusCode).toBe(200)
     expect(index.body).toContain('the page')
     expect(index.headers['cache-control']).toBe('no-cache')
-    expect(index.headers['content-security-policy']).toContain("default-src 'self'")
+    expect(index.headers).toMatchObject({
+      'content-security-policy': expect.stringMatching(
+        /^default-src 'none';script-src 'self';style-src 'self';/,
+      ),
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'SAMEORIGIN',
+      'referrer-policy': 'same-origin',
+    })
+    expect(index.headers['content-security-policy']).not.toMatch(/unsafe|\*|http/)
+    expect(index.headers).not.toHaveProperty('access-control-allow-origin')
     const script = await app.inject('/assets/index-a1b2.js')
     expect(script.body).toBe('start()')
     expect(script.headers['cache-control']).toBe('public, max-age=31536000, immutable')
