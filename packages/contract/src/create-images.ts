@@ -83,6 +83,13 @@ export const CreateImages = z
         .default(false),
       timestepSpacing: timestepSpacing.optional(),
       model: model.optional(),
+      webhookUrl: z
+        .url({
+          protocol: /^https?$/,
+          error: (issue) => `webhookUrl is ${shown(issue.input)}; it must be an http or https address`,
+        })
+        .max(2000, { error: 'webhookUrl is longer than 2000 characters' })
+        .optional(),
       expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS).optional(),
       format: z
         .enum(IMAGE_FORMATS, {

@@ -80,7 +80,7 @@ export const Image = z
     ...PromptTokens.shape,
     /** What of the request had no effect, a sentence each. */
     warnings: z.array(z.string()).optional(),
-    error: z.object({ code: ErrorCode, message: z.string() }).optional(),
+    error: z.object({ code: ErrorCode, message: z.string(), category: z.string().optional() }).optional(),
   })
   .meta({ id: 'Image' })
 export type Image = z.infer<typeof Image>
