@@ -75,7 +75,12 @@ export function buildApp({
       logController: new LogController({ disableRequestLogging: true }), // one line of our own instead of two
       bodyLimit: BODY_LIMIT_BYTES,
       requestTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
-      http: { maxHeaderSize: HEADER_LIMIT_BYTES, connectionsCheckingInterval: CHECK_INTERVAL_MS },
+      http: {
+        maxHeaderSize: HEADER_LIMIT_BYTES,
+        // Node takes the longer of the two for the whole request.
+        headersTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
+        connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      },
       clientErrorHandler: refuseUnread,
       genReqId: requestIdOf,
       trustProxy: config.TRUST_PROXY,
