@@ -159,13 +159,13 @@ export function startProcessor({
   }
 
   async function drawWanted(batch: Held[]): Promise<Drawn[]> {
+    const startedAt = Date.now()
+    const start = performance.now()
     for (const held of batch) held.isDrawing = true
     // Awaited, so that the count stands should drawing kill this process.
     await Promise.all(
       batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0, worker: workerId })),
     )
-    const startedAt = Date.now()
-    const start = performance.now()
     const aborts = batch.map(() => new AbortController())
     const watch = cancellations.watch(
       batch.map(({ image }) => image),
