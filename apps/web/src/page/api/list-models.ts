@@ -1,28 +1,13 @@
-import type { SamplerName } from '@sdcpu/contract'
+import type { Model, ModelsList } from '@sdcpu/contract'
 import { useQuery } from '@tanstack/react-query'
 import { callApi } from './call-api.ts'
 import { awayInterval } from './follow-images.ts'
 
 const POLL_MS = 60_000 // models come and go with deployments
 
-type ModelsReply = { models: ModelChoice[] }
-
-/** One of the models there are. */
-export type ModelChoice = {
-  name: string
-  nativeSize: number
-  defaultSteps: number
-  maxSteps: number
-  defaultGuidance: number
-  defaultSampler: SamplerName
-  licence?: { id: string; link?: string; notice?: string }
-  isDefault: boolean
-  status: 'ready' | 'away'
-}
-
 /** Asks which models are served, the one that draws when none is named first. */
-export async function listModels(signal?: AbortSignal): Promise<ModelChoice[]> {
-  const { models } = await callApi<ModelsReply>('api/v1/models', { signal })
+export async function listModels(signal?: AbortSignal): Promise<Model[]> {
+  const { models } = await callApi<ModelsList>('api/v1/models', { signal })
   return models.toSorted((one, other) => Number(other.isDefault) - Number(one.isDefault))
 }
 

@@ -1,6 +1,5 @@
-import { SAMPLER_NAMES, SAMPLERS } from '@sdcpu/contract'
-import type { ModelChoice } from '../api/list-models.ts'
-import { type Draft, usesNegativePrompt } from '../draft/read-draft.ts'
+import { type Model, SAMPLER_NAMES, SAMPLERS } from '@sdcpu/contract'
+import { type Draft, isSampler, usesNegativePrompt } from '../draft/read-draft.ts'
 import { useTexts } from '../texts/use-texts.ts'
 import { Select } from './Select.tsx'
 import { Slider } from './Slider.tsx'
@@ -11,7 +10,7 @@ const MAX_GUIDANCE = 12 // of the API's 30; pictures break long before
 type AdvancedProps = {
   draft: Draft
   onChange: (part: Partial<Draft>) => void
-  model: ModelChoice
+  model: Model
 }
 
 /** What a model offers beyond size and steps. */
@@ -21,7 +20,7 @@ export function Advanced({ draft, onChange, model }: AdvancedProps) {
     <>
       <Select
         label={texts.sampler}
-        value={draft.sampler in SAMPLERS ? draft.sampler : ''}
+        value={isSampler(draft.sampler) ? draft.sampler : ''}
         options={[
           { value: '', label: texts.automaticValue(SAMPLERS[model.defaultSampler][0]) },
           ...SAMPLER_NAMES.map((name) => ({ value: name, label: SAMPLERS[name][0] })),

@@ -1,5 +1,5 @@
+import type { Model } from '@sdcpu/contract'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
-import type { ModelChoice } from '../api/list-models.ts'
 import {
   type Draft,
   type DraftFaults,
@@ -17,7 +17,7 @@ type ComposerProps = {
   draft: Draft
   onDraft: (draft: Draft) => void
   onGenerate: (input: ImagesInput) => void
-  models: ModelChoice[]
+  models: Model[]
   /** The seed of the newest picture, which a press on the lock keeps. */
   lastSeed: number | undefined
   isSending: boolean

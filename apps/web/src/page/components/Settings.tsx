@@ -1,5 +1,5 @@
+import type { Model } from '@sdcpu/contract'
 import { useState } from 'react'
-import type { ModelChoice } from '../api/list-models.ts'
 import type { Draft } from '../draft/read-draft.ts'
 import { showSize } from '../draft/sizes.ts'
 import { useTexts } from '../texts/use-texts.ts'
@@ -12,15 +12,15 @@ import { SizeFields } from './SizeFields.tsx'
 import { Slider } from './Slider.tsx'
 
 const COUNTS = [1, 2, 3, 4].map((value) => ({ value, label: value }))
-const MAX_STEPS_UNKNOWN = 8 // the API's own limit for as long as no model tells another
+const MAX_STEPS_UNKNOWN = 8 // as far as distilled models go; the model's own limit where it is known
 const STEPS_UNKNOWN = 4
 const WIDE = '(min-width: 60rem)'
 
 type SettingsProps = {
   draft: Draft
   onChange: (part: Partial<Draft>) => void
-  models: ModelChoice[]
-  model: ModelChoice | undefined
+  models: Model[]
+  model: Model | undefined
   lastSeed: number | undefined
   hasSeedFault: boolean
 }

@@ -1,5 +1,5 @@
+import type { Model } from '@sdcpu/contract'
 import { useId } from 'react'
-import type { ModelChoice } from '../api/list-models.ts'
 import { SHAPES, type Shape, shapeOf, showSize, sizesOf } from '../draft/sizes.ts'
 import { useTexts } from '../texts/use-texts.ts'
 import { Segments } from './Segments.tsx'
@@ -8,7 +8,7 @@ type SizeFieldsProps = {
   /** Empty stands for the model's own. */
   size: string
   onSize: (size: string) => void
-  model: ModelChoice | undefined
+  model: Model | undefined
 }
 
 /** The picture's shape, and how large it is. */

@@ -1,12 +1,15 @@
-import { CreateImages, MAX_PROMPT_CHARACTERS, MAX_SEED } from '@sdcpu/contract'
+import { CreateImages, type Model, MAX_PROMPT_CHARACTERS, MAX_SEED } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
-import type { ModelChoice } from '../api/list-models.ts'
 import { examplePrompts } from '../example-prompts.ts'
 import * as draft from './read-draft.ts'
 import { type Draft, EMPTY_DRAFT, readDraft } from './read-draft.ts'
 
-const MODEL: ModelChoice = {
+const MODEL: Model = {
   name: 'demo',
+  plan: 'fp32',
+  family: 'turbo',
+  sizes: ['256x256'],
+  timestepSpacing: 'trailing',
   nativeSize: 256,
   defaultSteps: 4,
   maxSteps: 8,
@@ -15,7 +18,7 @@ const MODEL: ModelChoice = {
   isDefault: true,
   status: 'ready',
 }
-const read = (part: Partial<Draft>, model?: ModelChoice) => readDraft({ ...EMPTY_DRAFT, ...part }, model)
+const read = (part: Partial<Draft>, model?: Model) => readDraft({ ...EMPTY_DRAFT, ...part }, model)
 
 describe('readDraft', () => {
   it("leaves out what stays the model's own, and a seed that is to be drawn", () => {

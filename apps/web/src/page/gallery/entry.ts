@@ -18,13 +18,6 @@ export type Entry = {
 /** One picture of the gallery. */
 export type PictureRef = { entry: Entry; image: Image }
 
-/** Settings of a request under the names that a newer API may add. */
-export type RequestSettings = ImagesResource['request'] & {
-  sampler?: string
-  guidance?: number
-  negativePrompt?: string
-}
-
 /** Makes an entry of the answer to a request. */
 export function toEntry(resource: ImagesResource, startedAtMs: number): Entry {
   return { id: resource.id, startedAtMs, resource, kept: [] }
@@ -60,7 +53,6 @@ export function pictureKey({ entry, image }: PictureRef): string {
 
 /** A form filled in so that it draws this request again; with `image`, that one picture of it. */
 export function toDraft({ resource: { request, images } }: Entry, image?: Image): Draft {
-  const settings: RequestSettings = request
   return {
     ...EMPTY_DRAFT,
     prompt: request.prompt,
@@ -69,9 +61,9 @@ export function toDraft({ resource: { request, images } }: Entry, image?: Image)
     size: request.size,
     steps: request.steps,
     model: request.model,
-    sampler: settings.sampler ?? '',
-    guidance: settings.guidance,
-    negativePrompt: settings.negativePrompt ?? '',
+    sampler: request.sampler ?? '',
+    guidance: request.guidance,
+    negativePrompt: request.negativePrompt ?? '',
   }
 }
 

@@ -1,13 +1,14 @@
+import { SAMPLERS } from '@sdcpu/contract'
 import { showSize } from '../draft/sizes.ts'
 import type { Texts } from '../texts/en.ts'
-import type { PictureRef, RequestSettings } from './entry.ts'
+import type { PictureRef } from './entry.ts'
 
 /** Name and value of one thing that a picture was drawn with, in the words of the page. */
 export type Setting = { name: keyof Texts['detail']; value: string }
 
 /** Everything a picture was drawn with that can differ from another's, but for the prompt. */
 export function settingsOf({ entry, image }: PictureRef): Setting[] {
-  const request: RequestSettings = entry.resource.request
+  const { request } = entry.resource
   const values: [Setting['name'], string | number | undefined][] = [
     ['seed', image.seed],
     [
@@ -15,7 +16,7 @@ export function settingsOf({ entry, image }: PictureRef): Setting[] {
       image.width && image.height ? showSize(`${image.width}x${image.height}`) : showSize(request.size),
     ],
     ['steps', image.steps],
-    ['sampler', request.sampler],
+    ['sampler', request.sampler && SAMPLERS[request.sampler][0]],
     ['guidance', request.guidance],
     ['negativePrompt', request.negativePrompt],
     ['model', request.model],
