@@ -4,7 +4,9 @@ import type { ImagesInput } from '../draft/read-draft.ts'
 import { toEntry } from '../gallery/entry.ts'
 import { useGalleryStore } from '../gallery/gallery-context.ts'
 import { addEntry } from '../gallery/use-gallery.ts'
+import { randomHex } from '../random-hex.ts'
 import { callApi } from './call-api.ts'
+import { clientTokenHeader } from './client-token.ts'
 
 /** One wish to have pictures drawn; sent again after a lost answer, it keeps its key and is not drawn twice. */
 export type Submission = { input: ImagesInput; key: string; startedAtMs: number }
@@ -13,7 +15,7 @@ export type Submission = { input: ImagesInput; key: string; startedAtMs: number 
 export function createImages({ input, key }: Submission): Promise<ImagesResource> {
   return callApi('api/v1/images', {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...clientTokenHeader() },
     body: JSON.stringify(input),
   })
 }
@@ -30,9 +32,5 @@ export function useCreateImages() {
 
 /** Makes a submission of its own of a request. */
 export function toSubmission(input: ImagesInput): Submission {
-  // Not `crypto.randomUUID`, which is there over HTTPS and on this machine only.
-  const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  )
-  return { input, key: key.join(''), startedAtMs: Date.now() }
+  return { input, key: randomHex(16), startedAtMs: Date.now() }
 }

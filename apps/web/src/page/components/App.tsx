@@ -1,5 +1,6 @@
 import { useMemo, useRef, useState } from 'react'
 import { toSubmission, useCreateImages } from '../api/create-images.ts'
+import { useRecovery } from '../api/list-images.ts'
 import { useModels } from '../api/list-models.ts'
 import { type Draft, type ImagesInput, readDraft } from '../draft/read-draft.ts'
 import { useDraft } from '../draft/use-draft.ts'
@@ -33,6 +34,7 @@ export function App() {
   const ids = useGallery()
   const [newest, ...earlier] = ids ?? []
   useFollow(ids ?? [])
+  useRecovery()
   useDocumentLanguage()
   useTitle(newest)
 
@@ -59,7 +61,7 @@ export function App() {
     },
     open: setViewed,
     compare: setCompared,
-    remove: (entries) => void removal.remove(entries),
+    remove: (ids) => void removal.remove(ids),
   }
 
   return (

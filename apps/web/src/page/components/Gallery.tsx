@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { type Entry, pictureKey, picturesOf } from '../gallery/entry.ts'
+import { pictureKey, picturesOf } from '../gallery/entry.ts'
 import { useGalleryStore } from '../gallery/gallery-context.ts'
 import { useEntries } from '../gallery/use-gallery.ts'
 import { useTexts } from '../texts/use-texts.ts'
@@ -46,7 +46,7 @@ export function Gallery({ ids }: { ids: string[] }) {
                 {texts.compare}
               </button>
             )}
-            {entries.length > 0 && <ClearButton entries={entries} />}
+            <ClearButton ids={ids} />
           </div>
         )}
       </div>
@@ -94,11 +94,11 @@ function PickBar({ count, onCompare, onCancel }: PickBarProps) {
   )
 }
 
-function ClearButton({ entries }: { entries: Entry[] }) {
+function ClearButton({ ids }: { ids: string[] }) {
   const texts = useTexts()
   const { remove } = usePageActions()
   const [isAsking, setAsking] = useState(false)
-  const count = picturesOf(entries).length
+  const count = picturesOf(useEntries(ids)).length
   return (
     <>
       <button type="button" className="button" onClick={() => setAsking(true)}>
@@ -117,7 +117,7 @@ function ClearButton({ entries }: { entries: Entry[] }) {
               className="button danger"
               onClick={() => {
                 setAsking(false)
-                remove(entries)
+                remove(ids)
               }}
             >
               {texts.clear}

@@ -49,7 +49,7 @@ export function GalleryTile({ picture, pick }: GalleryTileProps) {
           type="button"
           className="icon-button corner"
           aria-label={`${texts.remove}: ${prompt}`}
-          onClick={() => remove([entry])}
+          onClick={() => remove([entry.id])}
         >
           <Trash2 aria-hidden />
         </button>

@@ -103,7 +103,7 @@ function ViewerActions({ picture, onClose }: { picture: PictureRef; onClose: () 
         <RefreshCw aria-hidden />
         {texts.again}
       </button>
-      <button type="button" className="button" onClick={closing(() => remove([entry]))}>
+      <button type="button" className="button" onClick={closing(() => remove([entry.id]))}>
         <Trash2 aria-hidden />
         {texts.remove}
       </button>

@@ -11,7 +11,7 @@ export type PageActions = {
   drawAgain: (entry: Entry) => void
   open: (picture: PictureRef) => void
   compare: (pictures: PictureRef[]) => void
-  remove: (entries: Entry[]) => void
+  remove: (ids: string[]) => void
 }
 
 export const PageActionsContext = createContext<PageActions | undefined>(undefined)

@@ -1,4 +1,4 @@
-import { CreateImages, type Model, MAX_PROMPT_CHARACTERS, MAX_SEED } from '@sdcpu/contract'
+import { CreateImages, MAX_PROMPT_CHARACTERS, MAX_SEED, type Model } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
 import { examplePrompts } from '../example-prompts.ts'
 import * as draft from './read-draft.ts'

@@ -5,7 +5,7 @@ import { useGalleryStore } from './gallery-context.ts'
 import type { GalleryStore } from './gallery-store.ts'
 
 // Entries are the one place where the page knows a request from; the gallery is only the order of their ids.
-const GALLERY_KEY = ['gallery']
+export const GALLERY_KEY = ['gallery']
 
 /** Key of what is known of one request. */
 export const entryKey = (id: string) => ['entry', id]
@@ -58,8 +58,13 @@ export function useFollow(ids: string[]): void {
 /** Adds a request that was just made. */
 export async function addEntry(client: QueryClient, store: GalleryStore, entry: Entry): Promise<void> {
   client.setQueryData(entryKey(entry.id), entry)
-  client.setQueryData<string[]>(GALLERY_KEY, (ids = []) => [entry.id, ...ids.filter((id) => id !== entry.id)])
   await store.put(entry)
+  client.setQueryData<string[]>(GALLERY_KEY, (ids = []) => inOrder(client, [entry.id, ...ids]))
+}
+
+function inOrder(client: QueryClient, ids: string[]): string[] {
+  const startedAt = (id: string) => client.getQueryData<Entry>(entryKey(id))?.startedAtMs ?? 0
+  return [...new Set(ids)].sort((one, other) => startedAt(other) - startedAt(one))
 }
 
 /** Takes requests out of the gallery; their pictures go with them. */

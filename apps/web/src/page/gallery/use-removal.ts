@@ -1,25 +1,30 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useCallback, useState } from 'react'
+import { deleteImages } from '../api/delete-images.ts'
 import type { Entry } from './entry.ts'
 import { useGalleryStore } from './gallery-context.ts'
-import { addEntry, removeEntries } from './use-gallery.ts'
+import { addEntry, entryKey, removeEntries } from './use-gallery.ts'
 
 type Removed = { entry: Entry; pictures: [index: number, bytes: Blob][] }
 
-/** Removes requests from the gallery, and can bring the last ones back until it is told to let them go. */
+/**
+ * Removes requests here and at the API, and can bring the last ones back into this browser until it is told to let
+ * them go.
+ */
 export function useRemoval() {
   const client = useQueryClient()
   const store = useGalleryStore()
   const [removed, setRemoved] = useState<Removed[]>()
 
-  async function remove(entries: Entry[]) {
+  async function remove(ids: string[]) {
+    const entries = ids.flatMap((id) => client.getQueryData<Entry>(entryKey(id)) ?? [])
     const copies = await Promise.all(entries.map(copy))
-    await removeEntries(
-      client,
-      store,
-      entries.map(({ id }) => id),
-    )
+    await removeEntries(client, store, ids)
     setRemoved(copies)
+    for (const { id, isForgotten } of entries) {
+      // A copy at the API that cannot be deleted now ends by itself when its time is over.
+      if (!isForgotten) await deleteImages(id).catch(() => {})
+    }
   }
 
   async function copy(entry: Entry): Promise<Removed> {
@@ -33,9 +38,9 @@ export function useRemoval() {
 
   async function undo() {
     setRemoved(undefined)
-    for (const { entry, pictures } of removed ?? []) {
+    for (const { entry, pictures } of removed?.toReversed() ?? []) {
       for (const [index, bytes] of pictures) await store.putPicture(entry.id, index, bytes)
-      await addEntry(client, store, entry)
+      await addEntry(client, store, { ...entry, isForgotten: true })
     }
   }
 
