@@ -9,7 +9,10 @@ const STATUS: Record<ErrorCode, number> = {
   expired: 410,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  idempotency_mismatch: 422,
+  canceled: 409,
   queue_full: 429,
+  rate_limited: 429,
   generation_failed: 500,
   internal: 500,
   unavailable: 503,
@@ -19,6 +22,7 @@ const STATUS: Record<ErrorCode, number> = {
 // What a 5xx says, whatever happened: nothing of the inside.
 const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
   generation_failed: 'The image could not be drawn. The same request may succeed another time.',
+  canceled: 'The image was canceled.',
   internal: 'Something is wrong on our side.',
   unavailable: 'The service cannot reach its queue at the moment. Try again shortly.',
   model_not_ready: 'No worker has loaded the model yet. Try again shortly.',

@@ -1,16 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { ErrorBody } from '@sdcpu/contract'
-import fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
+import { type Caller, ownerOfToken } from './caller.ts'
 import type { ApiConfig } from './config.ts'
+import { createIdempotency } from './idempotency.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
+import { openJobEvents } from './job-events.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
+import { createRequestRecords } from './request-records.ts'
+import { addServiceRoutes } from './service-routes.ts'
+import { createSystem } from './system.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
@@ -20,11 +26,17 @@ const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and he
 export function buildApp({
   redis,
   queues,
+  openConnection,
   config,
 }: {
   redis: Redis
   queues: Queues
-  config: Pick<ApiConfig, 'MODEL_NAME' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'>
+  /** A further connection to Redis that waits for it, to read events on. */
+  openConnection: () => Redis
+  config: Pick<
+    ApiConfig,
+    'MODEL_NAME' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'STREAM_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'
+  >
 }): ZodApp {
   const app = withZod(
     fastify({
@@ -36,6 +48,10 @@ export function buildApp({
       frameworkErrors: (error, request, reply) => refuse(error, request, reply),
     }),
   )
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+  })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
   function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -80,27 +96,29 @@ export function buildApp({
     await replyOf(redis.ping())
     return { status: 'ready' }
   })
-  const models = createModels({
-    redis,
-    prefix: config.REDIS_PREFIX,
-    defaultName: config.MODEL_NAME,
-  })
+  const { REDIS_PREFIX: prefix, QUEUE_LIMIT: queueLimit } = config
+  const kept = { redis, prefix, resultTtlSeconds: config.RESULT_TTL_SECONDS }
+  const models = createModels({ redis, prefix, defaultName: config.MODEL_NAME })
+  const events = openJobEvents(redis, { queues, openConnection })
+  app.addHook('onClose', async () => events.close())
   addModelRoutes(app, models)
-  addImageRoutes(
-    app,
-    createImages({
-      redis,
-      queues,
-      models,
-      prefix: config.REDIS_PREFIX,
-      queueLimit: config.QUEUE_LIMIT,
-      resultTtlSeconds: config.RESULT_TTL_SECONDS,
-    }),
-  )
+  addServiceRoutes(app, { routes, system: createSystem({ redis, queues, models, prefix, queueLimit }) })
+  addImageRoutes(app, {
+    images: createImages({ ...kept, queues, models, queueLimit, records: createRequestRecords(kept) }),
+    events: events.of,
+    idempotency: createIdempotency(kept),
+    streamLimit: config.STREAM_LIMIT,
+    callerOf,
+  })
   return app
 }
 
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+function callerOf({ headers }: FastifyRequest): Caller {
+  const token = headers['x-client-token']
+  return { owner: typeof token === 'string' ? ownerOfToken(token) : undefined, isStrict: false }
 }

@@ -2,41 +2,56 @@ import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
   ErrorCode,
+  extensionOf,
   type Image,
+  type ImageFormat,
   ImageProgress,
-  ImageRequest,
+  type ImageRequest,
   ImageResult,
+  type ImagesList,
   type ImagesResource,
   imageBytesKey,
   imageJobId,
-  imageRequestKey,
   knownForSeconds,
   parseSize,
   seedOf,
 } from '@sdcpu/contract'
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
 import { ApiError, fixedMessage } from './api-error.ts'
+import { type Caller, mayAccess } from './caller.ts'
+import { cancelJobs } from './cancel-jobs.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
 import type { Models } from './models.ts'
 import type { Queues } from './queues.ts'
 import { reply } from './redis.ts'
+import { type RequestRecord, type RequestRecords, unknownId } from './request-records.ts'
 import { resolveRequest } from './resolve-request.ts'
 
 const ATTEMPTS = 2 // a failure that repeats itself will not go away
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, which is when there is room again
 
-/** A request as it is kept. */
-const RequestRecord = z.object({ id: z.string(), createdAt: z.string(), request: ImageRequest })
-type RequestRecord = z.infer<typeof RequestRecord>
-
 export type Images = {
-  /** @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable` */
-  create(body: CreateImages): Promise<ImagesResource>
+  /**
+   * `id` is a new one when absent.
+   * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
+   */
+  create(body: CreateImages, caller: Caller, id?: string): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
-  find(id: string): Promise<ImagesResource>
+  find(id: string, caller: Caller): Promise<ImagesResource>
+  /** Newest first. @throws `invalid_request` when `before` is no cursor, `unavailable` */
+  list(owner: string, page: { limit: number; before?: string }): Promise<ImagesList>
+  /** Cancels what is not drawn yet. @throws `image_not_found`, `unavailable` */
+  cancel(id: string, caller: Caller): Promise<ImagesResource>
+  /** Cancels what is not drawn yet, and forgets the rest. @throws `image_not_found`, `unavailable` */
+  remove(id: string, caller: Caller): Promise<void>
+  /** One image of a request, as it is now. */
+  describe(record: RequestRecord, index: number): Promise<Image>
+  /** A whole request, as it is now. */
+  describeAll(record: RequestRecord): Promise<ImagesResource>
+  /** @throws `image_not_found`, `unavailable` */
+  findRecord(id: string, caller: Caller): Promise<RequestRecord>
   /** @throws `image_not_found`, `image_not_ready`, `expired`, `unavailable` */
-  readBytes(id: string, index: number): Promise<Buffer>
+  readBytes(id: string, index: number, caller: Caller): Promise<{ bytes: Buffer; format: ImageFormat }>
 }
 
 /** Admits, queues and reports images. */
@@ -47,6 +62,7 @@ export function createImages({
   prefix,
   queueLimit,
   resultTtlSeconds,
+  records,
 }: {
   redis: Redis
   queues: Queues
@@ -54,6 +70,7 @@ export function createImages({
   prefix: string
   queueLimit: number
   resultTtlSeconds: number
+  records: RequestRecords
 }): Images {
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
@@ -69,13 +86,11 @@ export function createImages({
     )
   }
 
-  function enqueue({ id, request }: RequestRecord): Promise<unknown> {
-    const { model, n, seed, size } = request
-    const { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing } = request
-    const drawn = { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing }
+  function enqueue({ id, request }: RequestRecord, indexes = indexesOf(request)): Promise<unknown> {
+    const { model, n: _, seed, size, ...drawn } = request
     const age = knownForSeconds(resultTtlSeconds)
     return queues(model).addBulk(
-      Array.from({ length: n }, (_, index) => ({
+      indexes.map((index) => ({
         name: 'image',
         data: { version: 2, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size) },
         opts: {
@@ -88,13 +103,26 @@ export function createImages({
     )
   }
 
-  async function findRecord(id: string): Promise<RequestRecord> {
-    const record = await reply(redis.get(imageRequestKey(prefix, id)))
-    if (record === null) throw new ApiError('image_not_found', `there are no images with the id ${id}`)
-    return RequestRecord.parse(JSON.parse(record))
+  async function findRecord(id: string, caller: Caller): Promise<RequestRecord> {
+    const record = await records.find(id)
+    if (!mayAccess(caller, record.owner)) throw unknownId(id)
+    return record
   }
 
-  async function findImage({ id, request }: RequestRecord, index: number): Promise<Image> {
+  async function describeAll(record: RequestRecord): Promise<ImagesResource> {
+    const canceled = await records.findCanceled(record.id)
+    const describing = indexesOf(record.request).map((index) =>
+      describeImage(record, index, canceled.has(index)),
+    )
+    return toResource(record, await Promise.all(describing))
+  }
+
+  async function describeImage(
+    { id, request }: RequestRecord,
+    index: number,
+    isCanceled: boolean,
+  ): Promise<Image> {
+    if (isCanceled) return { ...toQueued(request, index), status: 'canceled' }
     const jobId = imageJobId(id, index)
     const queue = queues(request.model)
     const state = await reply(queue.getJobState(jobId)) // before the job, which then knows at least as much
@@ -114,44 +142,91 @@ export function createImages({
     const isKept = await reply(redis.exists(imageBytesKey(prefix, id, index)))
     return {
       ...image,
-      url: isKept ? `/api/v1/images/${id}/${index}.png` : undefined,
+      url: isKept ? `/api/v1/images/${id}/${index}.${extensionOf(request.format)}` : undefined,
       ...result,
     }
   }
 
+  // A request whose caller lost the answer may have lost its jobs, too: Redis can go away between the two.
+  async function resume(record: RequestRecord): Promise<ImagesResource> {
+    const resource = await describeAll(record)
+    const lost = resource.images.filter(({ error }) => error?.code === 'expired')
+    if (lost.length === 0) return resource
+    await reply(
+      enqueue(
+        record,
+        lost.map(({ index }) => index),
+      ),
+    )
+    return describeAll(record)
+  }
+
+  async function cancel(record: RequestRecord): Promise<void> {
+    const { model, n } = record.request
+    await cancelJobs({ redis, queue: queues(model), prefix, resultTtlSeconds }, { id: record.id, n })
+  }
+
   return {
-    async create(body) {
+    findRecord,
+    describeAll,
+
+    async create(body, caller, id = randomUUID()) {
+      const known = await records.findMaybe(id)
+      if (known) return resume(known)
       const request = resolveRequest(body, await models.choose(body.model))
       await admit(request)
-      const record: RequestRecord = { id: randomUUID(), createdAt: new Date().toISOString(), request }
-      const ttlSeconds = knownForSeconds(resultTtlSeconds)
+      const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
-      await reply(redis.set(imageRequestKey(prefix, record.id), JSON.stringify(record), 'EX', ttlSeconds))
+      if (!(await records.save(record))) return resume(await records.find(id))
       await reply(enqueue(record))
-      return toResource(
-        record,
-        Array.from({ length: request.n }, (_, index) => toQueued(request, index)),
-      )
+      const images = indexesOf(request).map((index) => toQueued(request, index))
+      return toResource(record, images)
     },
 
-    async find(id) {
-      const record = await findRecord(id)
-      const indexes = Array.from({ length: record.request.n }, (_, index) => index)
-      return toResource(record, await Promise.all(indexes.map((index) => findImage(record, index))))
+    async find(id, caller) {
+      return describeAll(await findRecord(id, caller))
     },
 
-    async readBytes(id, index) {
-      const bytes = await reply(redis.getBuffer(imageBytesKey(prefix, id, index)))
-      if (bytes) return bytes
-      const record = await findRecord(id)
+    async list(owner, page) {
+      const { records: found, next } = await records.list(owner, page)
+      return { requests: await Promise.all(found.map(describeAll)), next }
+    },
+
+    async cancel(id, caller) {
+      const record = await findRecord(id, caller)
+      await cancel(record)
+      return describeAll(record)
+    },
+
+    async remove(id, caller) {
+      const record = await findRecord(id, caller)
+      await cancel(record)
+      // The record last: should this end half way, it can be asked for again.
+      for (let index = 0; index < record.request.n; index++) {
+        await reply(queues(record.request.model).remove(imageJobId(id, index)))
+        await reply(redis.del(imageBytesKey(prefix, id, index)))
+      }
+      await records.remove(record)
+    },
+
+    async describe(record, index) {
+      return describeImage(record, index, (await records.findCanceled(record.id)).has(index))
+    },
+
+    async readBytes(id, index, caller) {
+      const record = await findRecord(id, caller)
       if (index >= record.request.n)
         throw new ApiError(
           'image_not_found',
           `there is no image ${index} in ${id}; it has ${record.request.n}`,
         )
-      const { status } = await findImage(record, index)
+      const bytes = await reply(redis.getBuffer(imageBytesKey(prefix, id, index)))
+      if (bytes) return { bytes, format: record.request.format }
+      const canceled = await records.findCanceled(id)
+      const { status } = await describeImage(record, index, canceled.has(index))
       if (status === 'failed')
         throw new ApiError('image_not_found', `image ${index} of ${id} could not be drawn`)
+      if (status === 'canceled') throw new ApiError('image_not_found', `image ${index} of ${id} was canceled`)
       if (status !== 'succeeded')
         throw new ApiError('image_not_ready', `image ${index} of ${id} is ${status}`)
       throw new ApiError(
@@ -160,6 +235,10 @@ export function createImages({
       )
     },
   }
+}
+
+function indexesOf({ n }: ImageRequest): number[] {
+  return Array.from({ length: n }, (_, index) => index)
 }
 
 function toResource({ id, createdAt, request }: RequestRecord, images: Image[]): ImagesResource {

@@ -1,7 +1,7 @@
+import { connectRedis } from '@sdcpu/redis'
 import { buildApp } from './app.ts'
 import { type ApiConfig, loadConfig, maskSecrets } from './config.ts'
 import { openQueues } from './queues.ts'
-import { connectRedis } from './redis.ts'
 
 function readConfig(): ApiConfig {
   try {
@@ -13,9 +13,14 @@ function readConfig(): ApiConfig {
 }
 
 const config = readConfig()
-const redis = connectRedis(config.REDIS_URL)
+const redis = connectRedis(config, { patience: 'none' })
 const queues = openQueues(redis, { prefix: config.REDIS_PREFIX })
-const app = buildApp({ redis, queues, config })
+const openConnection = () => {
+  const connection = connectRedis(config, { patience: 'endless' })
+  connection.on('error', () => {}) // the one above reports the same
+  return connection
+}
+const app = buildApp({ redis, queues, openConnection, config })
 redis.on('error', ({ message }) => app.log.warn(`Redis connection: ${message}`))
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)

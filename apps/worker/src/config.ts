@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DEFAULT_PREFIX, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
+import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
 import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
@@ -17,7 +18,7 @@ export const WorkerConfig = z
       .default(5002)
       .describe('Port of /healthz and /readyz; 0 picks a free one'),
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
-    REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe('Redis holding the queue and the images'),
+    ...RedisConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -58,6 +59,7 @@ export const WorkerConfig = z
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine((config, context) => {
+    checkRedisConfig(config, context)
     // A lost job is moved by the second look that finds it without a lock, and looks of several workers
     // can be up to two intervals apart.
     const takeoverMs =
@@ -91,7 +93,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
 
 /** The config as it may be logged. */
 export function maskSecrets(config: WorkerConfig): WorkerConfig {
-  const masked = { ...config, REDIS_URL: maskPassword(config.REDIS_URL) }
+  const masked = maskRedisSecrets(config)
   masked.HF_ENDPOINT = maskPassword(config.HF_ENDPOINT)
   if (config.HF_TOKEN) masked.HF_TOKEN = '***'
   for (const name of PROXIES) if (config[name]) masked[name] = maskPassword(config[name])

@@ -1,7 +1,15 @@
-import { type ImageJob, type ImageResult, imageBytesKey, imageJobId, imagesQueueName } from '@sdcpu/contract'
+import {
+  canceledKey,
+  type ImageJob,
+  type ImageResult,
+  imageBytesKey,
+  imageJobId,
+  imagesQueueName,
+} from '@sdcpu/contract'
 import { Queue } from 'bullmq'
 import fastify from 'fastify'
 import { Redis } from 'ioredis'
+import sharp from 'sharp'
 import { afterEach, expect, it, vi } from 'vitest'
 import { loadConfig } from './config.ts'
 import { startProcessor } from './processor.ts'
@@ -51,11 +59,13 @@ function setUp() {
     )
   }
 
+  /** Does what the API does for a job that a worker holds. */
+  const cancel = (id: string, index = 0) => redis.sadd(canceledKey(prefix, id), index)
   const stateOf = (id: string, index = 0) => queue.getJobState(imageJobId(id, index))
   const bytesOf = (id: string, index = 0) => redis.getBuffer(imageBytesKey(prefix, id, index))
   const allDone = (count: number) =>
     eventually(async () => expect(await queue.getCompletedCount()).toBe(count))
-  return { redis, queue, prefix, start, add, stateOf, bytesOf, allDone }
+  return { redis, queue, prefix, start, add, cancel, stateOf, bytesOf, allDone }
 }
 
 it('stores the bytes with a TTL before the job is done, and returns how it was drawn', async () => {
@@ -159,6 +169,62 @@ it('fails an image with a code when the engine fails twice, and takes no batch m
   expect((await queue.getJob('bad-0'))?.failedReason).toBe('generation_failed')
   expect(await bytesOf('bad')).toBeNull()
   expect(await stateOf('good')).toBe('completed')
+})
+
+it('gives up a running image that is canceled, and draws its batch mates', async () => {
+  const { start, add, cancel, stateOf, bytesOf, allDone } = setUp()
+  const engine = createEngineDouble({ stepMs: 300 })
+  await add([{ id: 'fox' }, { id: 'owl' }])
+  start(engine, { BATCH_WINDOW_MS: '300' })
+  await eventually(() => expect(engine.calls.length).toBe(1))
+  await cancel('owl')
+  await allDone(1)
+  await eventually(async () => expect(await stateOf('owl')).toBe('unknown'))
+  expect(await bytesOf('owl')).toBeNull()
+  expect((await bytesOf('fox'))?.toString()).toBe('a fox 7')
+  expect(engine.stepsDone()).toBe(2)
+})
+
+it('stops the engine once every image of its batch is canceled, and keeps nothing of them', async () => {
+  const { queue, start, add, cancel, stateOf } = setUp()
+  const engine = createEngineDouble({ stepMs: 1000 })
+  await add([{ id: 'fox' }])
+  start(engine)
+  await eventually(() => expect(engine.calls.length).toBe(1))
+  await cancel('fox')
+  await eventually(async () => expect(await stateOf('fox')).toBe('unknown'))
+  expect(engine.stepsDone()).toBe(1) // of 2
+  expect(await queue.getJob('fox-0')).toBeUndefined()
+})
+
+it('never begins an image that was canceled while it was held', async () => {
+  const { start, add, cancel, stateOf, allDone } = setUp()
+  const engine = createEngineDouble({ stepMs: 300 })
+  await add([{ id: 'fox' }, { id: 'owl' }, { id: 'cat' }])
+  start(engine, { BATCH_MAX_SIZE: '1', BATCH_WINDOW_MS: '0' })
+  await eventually(() => expect(engine.calls.length).toBe(1))
+  await cancel('owl')
+  await allDone(2)
+  expect(await stateOf('owl')).toBe('unknown')
+  expect(engine.calls.flat().map(({ prompt }) => prompt)).not.toContain('a owl')
+})
+
+it('stores a JPEG where one was asked for, in one batch with PNGs', async () => {
+  const { queue, start, bytesOf, allDone } = setUp()
+  const png = await sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
+    .png()
+    .toBuffer()
+  const engine = createEngineDouble({ png })
+  const data = { version: 1 as const, prompt: 'a fox', seed: 7, width: 64, height: 64, steps: 2 }
+  for (const [index, format] of (['jpeg', 'png', 'webp'] as const).entries())
+    await queue.add('image', { ...data, id: 'fox', index, format }, { jobId: imageJobId('fox', index) })
+  start(engine, { BATCH_WINDOW_MS: '300' })
+  await allDone(3)
+  expect(engine.calls.length).toBe(1)
+  const formats = await Promise.all(
+    [0, 1, 2].map(async (index) => (await sharp((await bytesOf('fox', index))!).metadata()).format),
+  )
+  expect(formats).toEqual(['jpeg', 'png', 'webp'])
 })
 
 it('fails a payload it does not understand at once', async () => {

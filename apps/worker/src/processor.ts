@@ -6,12 +6,13 @@ import {
   imageBytesKey,
   imagesQueueName,
 } from '@sdcpu/contract'
-import type { DrawnImage, Engine, ImageInput } from '@sdcpu/diffusion'
+import { convertPng, type DrawnImage, type Engine, type ImageInput } from '@sdcpu/diffusion'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
 import { batchGroup } from './batch-group.ts'
 import { createBatcher } from './batcher.ts'
+import { createCancellations } from './cancellations.ts'
 import type { WorkerConfig } from './config.ts'
 
 const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may survive two crashes
@@ -20,8 +21,11 @@ const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may s
 // die with a poisonous one. So its own limit is out of reach, and `begun` decides.
 const MAX_STALLED_COUNT = 1000
 
+const CANCELED: ErrorCode = 'canceled'
+
 type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number }
-type Drawn = { image: DrawnImage; batchSize: number }
+/** Nothing where the image was canceled. */
+type Drawn = { image: DrawnImage; batchSize: number } | undefined
 
 export type Processor = {
   /** Takes no more jobs, finishes the batch that runs, and puts the jobs held back in the queue. */
@@ -34,12 +38,16 @@ export function startProcessor({
   redis,
   config,
   log,
+  onDrawn = () => {},
 }: {
   engine: Engine
   redis: Redis
   config: WorkerConfig
   log: FastifyBaseLogger
+  /** Told how many images each batch had. */
+  onDrawn?: (images: number) => void
 }): Processor {
+  const cancellations = createCancellations(redis, config.REDIS_PREFIX)
   const batcher = createBatcher(draw, {
     maxSize: config.BATCH_MAX_SIZE,
     windowMs: config.BATCH_WINDOW_MS,
@@ -58,21 +66,29 @@ export function startProcessor({
     // A lost connection is reported where it was made, not once more for each use of it.
     if (redis.status === 'ready') log.error({ err }, 'queue error')
   })
+  worker.on('failed', (job) => {
+    // The API knows that it is canceled; what is left here would hold the prompt for a day.
+    if (job?.failedReason === CANCELED)
+      job.remove().catch((err) => log.warn({ err, job: job.id }, 'could not remove a canceled job'))
+  })
   worker.on('stalled', (job) => log.warn({ job }, 'took up a job that another worker lost'))
 
   async function handle(job: Job<ImageJob, ImageResult>, token?: string): Promise<ImageResult> {
     const held = hold(job)
     try {
-      const { image, batchSize } = await batcher.submit(held)
+      const drawn = await batcher.submit(held)
+      if (!drawn) throw new UnrecoverableError(CANCELED)
+      const { image, batchSize } = drawn
       // Bytes first: a job that has succeeded always has an image behind it.
       const key = imageBytesKey(config.REDIS_PREFIX, held.image.id, held.image.index)
-      await redis.set(key, asBuffer(image.png), 'EX', config.RESULT_TTL_SECONDS)
+      await redis.set(key, asBuffer(await toFile(image.png, held.image)), 'EX', config.RESULT_TTL_SECONDS)
       return toResult(image, batchSize)
     } catch (error) {
       if (error instanceof HandedBack) {
         await job.moveToWait(token)
         throw new WaitingError()
       }
+      if (error instanceof UnrecoverableError) throw error
       log.error({ err: error, job: job.id, begun: held.begun + 1 }, 'could not draw')
       throw failure('generation_failed', error)
     }
@@ -92,21 +108,38 @@ export function startProcessor({
     return { job, image: image.data, begun }
   }
 
+  /** Draws what of a batch is not canceled; what is canceled meanwhile is drawn no further. */
   async function draw(batch: Held[]): Promise<Drawn[]> {
+    const canceled = await cancellations.find(batch.map(({ image }) => image))
+    const wanted = batch.filter((_, i) => !canceled[i])
+    const drawn = wanted.length > 0 ? await drawWanted(wanted) : []
+    return batch.map((held) => drawn[wanted.indexOf(held)])
+  }
+
+  async function drawWanted(batch: Held[]): Promise<Drawn[]> {
     // Awaited, so that the count stands should drawing kill this process.
     await Promise.all(batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0 })))
     const start = performance.now()
-    const images = await engine.generate(
-      batch.map(({ image }) => toInput(image)),
-      { onStep: (step) => reportStep(batch, step) },
+    const aborts = batch.map(() => new AbortController())
+    const watch = cancellations.watch(
+      batch.map(({ image }) => image),
+      (i) => aborts[i]?.abort(),
     )
+    const drawing = engine.generate(
+      batch.map(({ image }) => toInput(image)),
+      { onStep: (step) => reportStep(batch, step), signals: aborts.map(({ signal }) => signal) },
+    )
+    const images = await drawing.finally(() => watch.stop())
     const { width, height, steps, sampler, guidance } = batch[0]!.image
     const ms = Math.round(performance.now() - start)
     log.info(
       { jobs: batch.map(({ job }) => job.id), width, height, steps, sampler, guidance, ms },
       'drew a batch',
     )
-    return images.map((image) => ({ image, batchSize: batch.length }))
+    onDrawn(batch.length)
+    return images.map((image, i) =>
+      aborts[i]?.signal.aborted ? undefined : { image, batchSize: batch.length },
+    )
   }
 
   function reportStep(batch: Held[], step: number): void {
@@ -134,7 +167,11 @@ function groupOf({ job, image, begun }: Held): string {
   return begun > 0 ? `alone ${job.id}` : batchGroup(image)
 }
 
-function toInput({ version, id, index, ...input }: ImageJob): ImageInput {
+function toFile(png: Uint8Array, { format = 'png' }: ImageJob): Promise<Uint8Array> | Uint8Array {
+  return format === 'png' ? png : convertPng(png, format)
+}
+
+function toInput({ version, id, index, format, ...input }: ImageJob): ImageInput {
   return input
 }
 

@@ -10,6 +10,9 @@ import {
   modelAliveKey,
   modelKey,
   modelNamesKey,
+  WorkerStatus,
+  workerKey,
+  workersKey,
 } from '@sdcpu/contract'
 import { Queue, QueueEvents } from 'bullmq'
 import { Redis } from 'ioredis'
@@ -108,6 +111,19 @@ it('offers a model by the name it is given, in a queue of that name', async () =
   await job.waitUntilFinished(events)
   expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['Fox v2'])
 })
+
+it('gives signs of life while it lives, and takes them back when it ends', async () => {
+  const { redis, prefix, start } = setUp()
+  const worker = start({ THREADS: '3', BATCH_MAX_SIZE: '2' })
+  await worker.line('ready')
+  const [id] = await redis.smembers(workersKey(prefix, 'demo'))
+  const sign = JSON.parse((await redis.get(workerKey(prefix, 'demo', id!))) ?? 'null')
+  expect(WorkerStatus.parse(sign)).toMatchObject({ id, plan: 'fp32', threads: 3, batchMaxSize: 2 })
+  expect(await redis.ttl(workerKey(prefix, 'demo', id!))).toBeGreaterThan(5)
+  worker.child.kill('SIGTERM')
+  expect(await once(worker.child, 'exit')).toEqual([0, null])
+  expect(await redis.exists(workerKey(prefix, 'demo', id!), workersKey(prefix, 'demo'))).toBe(0)
+}, 20_000)
 
 it('says what it is doing until it is ready', async () => {
   const { start } = setUp()

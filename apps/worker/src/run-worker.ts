@@ -1,9 +1,10 @@
 import type { Engine } from '@sdcpu/diffusion'
+import { connectRedis } from '@sdcpu/redis'
 import { ANNOUNCE_INTERVAL_MS, announce } from './announce.ts'
 import { maskSecrets, type WorkerConfig } from './config.ts'
 import { buildHealth } from './health.ts'
 import { type Processor, startProcessor } from './processor.ts'
-import { connectRedis } from './redis.ts'
+import { type SignOfLife, startSignOfLife } from './sign-of-life.ts'
 
 const WARM_UP = { prompt: 'warm-up', seed: 0, width: 64, height: 64, steps: 1 } // the smallest image there is
 
@@ -21,8 +22,9 @@ export async function runWorker(
   let stopping = false
   let processor: Processor | undefined
   let engine: Engine | undefined
+  let signOfLife: SignOfLife | undefined
 
-  const redis = connectRedis(config.REDIS_URL)
+  const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
@@ -43,7 +45,8 @@ export async function runWorker(
   }
   if (stopping) return
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
-  processor = startProcessor({ engine, redis, config, log })
+  signOfLife = await startSignOfLife({ engine, redis, config, log })
+  processor = startProcessor({ engine, redis, config, log, onDrawn: signOfLife.countDrawn })
   waitingFor = undefined
   log.info({ model: { ...engine.model, name: config.MODEL_NAME }, loadMs: engine.loadMs }, 'ready')
 
@@ -72,6 +75,7 @@ export async function runWorker(
       'the batch outlasted the grace; its jobs return by stalling',
     ).unref()
     await processor?.drain()
+    await signOfLife?.stop()
     await engine?.close()
     exit(0, {}, 'stopped')
   }

@@ -11,8 +11,11 @@ export const ErrorCode = z.enum([
   'expired',
   'payload_too_large',
   'unsupported_media_type',
+  'idempotency_mismatch',
+  'canceled',
   // capacity: wait and try again
   'queue_full',
+  'rate_limited',
   'unavailable',
   'model_not_ready',
   // failure
@@ -23,9 +26,11 @@ export const ErrorCode = z.enum([
 export type ErrorCode = z.infer<typeof ErrorCode>
 
 /** The one shape of an error answer. */
-export const ErrorBody = z.object({
-  error: z.object({ code: ErrorCode, message: z.string(), requestId: z.string() }),
-})
+export const ErrorBody = z
+  .object({
+    error: z.object({ code: ErrorCode, message: z.string(), requestId: z.string() }),
+  })
+  .meta({ id: 'ErrorBody' })
 export type ErrorBody = z.infer<typeof ErrorBody>
 
 /** Says in one line everything that is wrong with a request. */

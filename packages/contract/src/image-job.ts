@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { TIMESTEP_SPACINGS } from './create-images.ts'
+import { ImageFormat } from './image-format.ts'
 import { ImageTimings, PromptTokens } from './images-resource.ts'
 import { SAMPLER_NAMES } from './samplers.ts'
 
@@ -21,6 +22,8 @@ export const ImageJob = z.object({
   negativePrompt: z.string().optional(),
   emphasis: z.boolean().optional(),
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+  /** PNG when absent, as in jobs of an older API. */
+  format: ImageFormat.optional(),
 })
 export type ImageJob = z.infer<typeof ImageJob>
 
