@@ -148,7 +148,9 @@ describe('the page', () => {
     await page.getByRole('button', { name: '生成图片' }).waitFor()
     expect(await page.getAttribute('html', 'lang')).toBe('zh-CN')
     await page.getByRole('button', { name: '章鱼袭击纽约' }).click()
-    expect(await page.getByLabel('提示词').inputValue()).toBe('An octopus attacks New York, 8k.')
+    expect(await page.getByLabel('提示词', { exact: true }).inputValue()).toBe(
+      'An octopus attacks New York, 8k.',
+    )
     await page.getByRole('radio', { name: 'English' }).check({ force: true })
     await page.getByRole('button', { name: 'Generate' }).waitFor()
     await page.reload()
@@ -183,6 +185,7 @@ describe('the page', () => {
 describe('the keyboard', () => {
   it('is enough to draw, to look and to call off', async () => {
     const page = await openPage(WIDE)
+    await page.getByRole('button', { name: 'Generate' }).waitFor()
     await page.keyboard.press('Tab')
     expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the prompt')
     await page.keyboard.press('Enter')

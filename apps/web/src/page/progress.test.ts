@@ -1,17 +1,10 @@
 import type { Image, ImagesResource } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
-import {
-  type Foretold,
-  fractionDone,
-  isTerminal,
-  progressOf,
-  progressParts,
-  secondsLeft,
-} from './progress.ts'
+import { fractionDone, isTerminal, progressOf, progressParts, secondsLeft } from './progress.ts'
 
-const queued: Image & Foretold = { index: 0, seed: 7, status: 'queued', steps: 4 }
-const running = (step?: number): Image & Foretold => ({ ...queued, status: 'running', step })
-const succeeded: Image & Foretold = { ...queued, status: 'succeeded' }
+const queued: Image = { index: 0, seed: 7, status: 'queued', steps: 4 }
+const running = (step?: number): Image => ({ ...queued, status: 'running', step })
+const succeeded: Image = { ...queued, status: 'succeeded' }
 const failed: Image = { ...queued, status: 'failed' }
 
 describe('isTerminal', () => {

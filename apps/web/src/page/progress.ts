@@ -12,9 +12,6 @@ export type Progress =
 
 type TerminalStatus = Exclude<ImageStatus, 'queued' | 'running'>
 
-// What the API may tell beyond the fields every version of it has.
-export type Foretold = { position?: number; etaSeconds?: number }
-
 /** Says whether a status is the last one. */
 export function isTerminal(status: ImageStatus): status is TerminalStatus {
   return status !== 'queued' && status !== 'running'
@@ -28,12 +25,12 @@ export function progressOf(request: ImagesResource): Progress {
   if (images.length > 1 && ready > 0) return { phase: 'partly', ready, count: images.length }
   const running = images.find((image) => image.status === 'running')
   if (running) return progressOfImage(running)
-  const positions = images.flatMap(({ position }: Image & Foretold) => position ?? [])
+  const positions = images.flatMap(({ position }) => position ?? [])
   return positions.length > 0 ? { phase: 'waiting', position: Math.min(...positions) } : { phase: 'waiting' }
 }
 
 /** Says where one picture stands. */
-export function progressOfImage(image: Image & Foretold): Progress {
+export function progressOfImage(image: Image): Progress {
   if (isTerminal(image.status)) return { phase: image.status }
   if (image.status === 'queued') {
     return image.position === undefined
@@ -66,7 +63,7 @@ export function fractionDone(images: Image[]): number {
 }
 
 /** Seconds until the last picture is there, as the API foretold them `ageMs` ago; nothing where it did not. */
-export function secondsLeft(images: (Image & Foretold)[], ageMs: number): number | undefined {
+export function secondsLeft(images: Image[], ageMs: number): number | undefined {
   const etas = images.flatMap(({ status, etaSeconds }) => (isTerminal(status) ? [] : (etaSeconds ?? [])))
   if (etas.length === 0) return undefined
   return Math.max(1, Math.round(Math.max(...etas) - ageMs / 1000))

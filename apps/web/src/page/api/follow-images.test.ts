@@ -50,10 +50,7 @@ describe('awayInterval', () => {
   })
 })
 
-function entryOf(
-  status: ImagesResource['status'],
-  only: Image & { etaSeconds?: number } = { ...image, status },
-): Entry {
+function entryOf(status: ImagesResource['status'], only: Image = { ...image, status }): Entry {
   const request = {
     model: 'demo',
     prompt: 'a fox',

@@ -1,4 +1,4 @@
-import type { ImagesResource } from '@sdcpu/contract'
+import type { ImagesList, ImagesResource } from '@sdcpu/contract'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { toEntry } from '../gallery/entry.ts'
 import { useGalleryStore } from '../gallery/gallery-context.ts'
@@ -8,7 +8,7 @@ import { clientTokenHeader } from './client-token.ts'
 
 /** Asks for the newest requests that were made in this browser. */
 export async function listImages(signal?: AbortSignal): Promise<ImagesResource[]> {
-  const { requests } = await callApi<{ requests: ImagesResource[] }>('api/v1/images', {
+  const { requests } = await callApi<ImagesList>('api/v1/images', {
     headers: clientTokenHeader(),
     signal,
   })

@@ -71,7 +71,7 @@ export const en = {
   copied: 'Copied',
   copyFailed: 'Copy it here:',
   reuse: 'Reuse settings',
-  sameSeed: 'Keep this seed',
+  sameSeed: 'Keep seed',
   sameSeedOf: (seed: number) => `Keep seed ${seed}`,
   again: 'Draw again',
   compare: 'Compare',

@@ -71,7 +71,7 @@ export const zh: Texts = {
   copied: '已复制',
   copyFailed: '请手动复制：',
   reuse: '沿用设置',
-  sameSeed: '固定此种子',
+  sameSeed: '固定种子',
   sameSeedOf: (seed) => `固定种子 ${seed}`,
   again: '再画一次',
   compare: '对比',
