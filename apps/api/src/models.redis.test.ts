@@ -59,6 +59,12 @@ it('routes a request to the queue of the model it names, and finds it there', as
   expect(found.json()).toMatchObject({ status: 'succeeded' })
 })
 
+it('draws a model that is larger than the limit at the limit', async () => {
+  const api = await startApi()
+  await api.announce({ nativeSize: 1536 })
+  expect((await post(api, {})).json()).toMatchObject({ request: { size: '1024x1024' } })
+})
+
 it('answers a request for an unknown model with 404 and the names there are', async () => {
   const api = await startApi()
   await api.announce(LIGHTNING)

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { type CreateImages, type ImageRequest, MAX_SEED, type Model } from '@sdcpu/contract'
+import { type CreateImages, type ImageRequest, MAX_SEED, MAX_SIDE, type Model } from '@sdcpu/contract'
 import { ApiError } from './api-error.ts'
 
 /**
@@ -14,11 +14,12 @@ export function resolveRequest(body: CreateImages, model: Model): ImageRequest {
       'invalid_request',
       `steps is ${body.steps}; the limit of the model ${model.name} is ${maxSteps}`,
     )
+  const side = Math.min(nativeSize, MAX_SIDE)
   return {
     ...body,
     model: model.name,
     seed: body.seed ?? randomInt(MAX_SEED + 1),
-    size: body.size ?? `${nativeSize}x${nativeSize}`,
+    size: body.size ?? `${side}x${side}`,
     steps: body.steps ?? defaultSteps,
     guidance: body.guidance ?? defaultGuidance,
     sampler: body.sampler ?? defaultSampler,

@@ -98,6 +98,14 @@ it('announces its model and is ready, which /readyz says', async () => {
   expect((await fetch(`${origin}/readyz`)).status).toBe(200)
 })
 
+it('goes on telling that it lives, and what of its model', async () => {
+  const { redis, prefix, start } = setUp()
+  await start().line('ready')
+  const keys = [modelAliveKey(prefix, 'demo'), modelKey(prefix, 'demo'), modelNamesKey(prefix)]
+  await redis.del(keys)
+  await vi.waitUntil(async () => (await redis.exists(keys)) === 3, { timeout: 45_000, interval: 200 })
+}, 90_000)
+
 it('offers a model by the name it is given, in a queue of that name', async () => {
   const { url, redis, prefix, start } = setUp()
   const queue = new Queue(imagesQueueName('Fox v2'), { connection: redis, prefix })

@@ -56,7 +56,8 @@ export async function runWorker(
   }
 
   function renew(engine: Engine): void {
-    // It holds for longer than until the next try.
+    // It holds for longer than until the next try. While Redis is away tries would only pile up.
+    if (redis.status !== 'ready') return
     announce(redis, engine.model, served).catch((err) =>
       log.warn({ err }, 'could not renew the announcement'),
     )

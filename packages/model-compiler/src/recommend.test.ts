@@ -89,6 +89,12 @@ describe('recommend', () => {
     })
   })
 
+  it('recommends nothing that the service would refuse', () => {
+    expect(recommend(facts({ card: { steps: 100, guidance: 40 } }))).toMatchObject({
+      ...{ steps: 50, guidance: 30, maxSteps: 50 },
+    })
+  })
+
   it('writes 1 for no guidance, where a card says 0', () => {
     expect(recommend(facts({ card: { guidance: 0 } })).guidance).toBe(1)
   })

@@ -36,6 +36,10 @@ const FAMILIES = {
 // Cards write 0 or 1 for none; AUTOMATIC1111 and the formula say 1.
 const NO_GUIDANCE = 1
 
+// What the service takes of anybody, which a card may go beyond.
+const MOST_STEPS = 50
+const MOST_GUIDANCE = 30
+
 type FamilyName = keyof typeof FAMILIES
 
 /** What a recommendation is made of. */
@@ -64,12 +68,13 @@ export function recommend(facts: Facts): Recommended {
   const isCarried =
     scheduler._class_name === 'EulerDiscreteScheduler' && scheduler.timestep_spacing === 'leading'
   const isForeign = inferred.scheduler || isCarried || facts.loras.some(distilledBy)
-  const steps = card.steps ?? stepsNamed([...facts.loras, ...facts.names], name) ?? family.steps
+  const shown = card.steps ?? stepsNamed([...facts.loras, ...facts.names], name) ?? family.steps
+  const steps = Math.min(shown, MOST_STEPS)
   return {
     family: name,
     steps,
     maxSteps: Math.max(steps, family.maxSteps),
-    guidance: Math.max(NO_GUIDANCE, card.guidance ?? family.guidance),
+    guidance: Math.min(MOST_GUIDANCE, Math.max(NO_GUIDANCE, card.guidance ?? family.guidance)),
     sampler: isForeign ? family.sampler : defaultSampler(scheduler),
     timestepSpacing: isForeign && family.trailing ? 'trailing' : scheduler.timestep_spacing,
     sizes: sizesOf(inferred.size ? family.side : facts.nativeSize),

@@ -12,6 +12,7 @@ import {
   inferScheduler,
   inferUnet,
   inferVae,
+  namedSide,
   OPEN_CLIP,
   UNET,
   VAE,
@@ -80,7 +81,7 @@ export async function openSingleFile(path: string): Promise<ModelSource> {
       card: { ...readModelSpec(file.metadata), ...present(card) },
       inferred: {
         scheduler: !given['scheduler/scheduler_config.json'],
-        size: !given['unet/config.json'] && !file.metadata['modelspec.resolution'],
+        size: !given['unet/config.json'] && namedSide(file.metadata) === undefined,
       },
       openPart: (part) => openOriginalPart(path, label, describePart(part, names)),
       tokenizerFiles: tokenizers.files,
