@@ -335,7 +335,8 @@ async function tabTo(page: Page, target: Locator): Promise<void> {
 }
 
 function focusIsOn(target: Locator): Promise<boolean> {
-  return target.evaluate('(element) => element === document.activeElement')
+  // biome-ignore lint/suspicious/noExplicitAny: this part runs in the browser; the types here are Node's
+  return target.evaluate((element) => element === (globalThis as any).document.activeElement)
 }
 
 /** Pixels by which the page is wider than its window. */

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef } from 'react'
+import { type ReactNode, useLayoutEffect, useRef } from 'react'
 import { useTexts } from '../texts/use-texts.ts'
 import { X } from './icons.ts'
 
@@ -8,7 +8,8 @@ type DialogProps = { title: string; className?: string; onClose: () => void; chi
 export function Dialog({ title, className = '', onClose, children }: DialogProps) {
   const texts = useTexts()
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  // Closed before React takes it out of the page, or the browser would not give the focus back.
+  useLayoutEffect(() => {
     const element = dialog.current
     element?.showModal()
     return () => element?.close()
