@@ -1,6 +1,13 @@
 import type { Image, ImagesResource } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
-import { fractionDone, isTerminal, progressOf, progressParts, secondsLeft } from './progress.ts'
+import {
+  fractionDone,
+  isTerminal,
+  progressOf,
+  progressParts,
+  secondsLeft,
+  secondsLeftAtPace,
+} from './progress.ts'
 
 const queued: Image = { index: 0, seed: 7, status: 'queued', steps: 4 }
 const running = (step?: number): Image => ({ ...queued, status: 'running', step })
@@ -62,6 +69,17 @@ describe('secondsLeft', () => {
   it('says nothing where the API foretells nothing, or where all is over', () => {
     expect(secondsLeft([queued], 0)).toBeUndefined()
     expect(secondsLeft([{ ...succeeded, etaSeconds: 3 }], 0)).toBeUndefined()
+  })
+})
+
+describe('secondsLeftAtPace', () => {
+  it('takes the steps to come to be as long as those that are done', () => {
+    expect(secondsLeftAtPace([running(1)], 2000)).toBe(6)
+    expect(secondsLeftAtPace([succeeded, running(2), queued, queued], 6000)).toBe(10)
+  })
+
+  it('says nothing before the first step', () => {
+    expect(secondsLeftAtPace([running(0), queued], 5000)).toBeUndefined()
   })
 })
 

@@ -69,6 +69,13 @@ export function secondsLeft(images: Image[], ageMs: number): number | undefined 
   return Math.max(1, Math.round(Math.max(...etas) - ageMs / 1000))
 }
 
+/** Seconds until a request is done if it goes on as it did in `runningMs`; nothing before its first step. */
+export function secondsLeftAtPace(images: Image[], runningMs: number): number | undefined {
+  const done = fractionDone(images)
+  if (done === 0) return undefined
+  return Math.max(1, Math.round((runningMs / 1000) * (1 / done - 1)))
+}
+
 function stepsDone(image: Image): number {
   return image.status === 'succeeded' ? image.steps : (image.step ?? 0)
 }

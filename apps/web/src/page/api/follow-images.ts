@@ -30,6 +30,7 @@ export async function followImages(entry: Entry, store: GalleryStore, signal?: A
   const next = resource
     ? await keepPictures({ ...entry, resource }, store, signal)
     : { ...entry, isForgotten: true }
+  if (next.resource.status === 'running') next.runningSinceMs ??= Date.now()
   if (isTerminal(next.resource.status)) next.endedAtMs ??= Date.now()
   if (statusesOf(next) !== statusesOf(entry) || isSettled(next)) await store.put(next)
   return next

@@ -7,7 +7,11 @@ const MAX_RADIUS = 4.6
 
 /** A landscape in dots, as printed halftone; it comes out of noise when the page opens. */
 export const Landscape = memo(function Landscape() {
-  const dots = useMemo(() => gridOf(COLUMNS, ROWS, (x, y) => landscape(x / COLUMNS, y / ROWS)), [])
+  const dots = useMemo(
+    () =>
+      gridOf({ columns: COLUMNS, rows: ROWS, seed: 0, shadeOf: (x, y) => landscape(x / COLUMNS, y / ROWS) }),
+    [],
+  )
   return (
     <svg className="landscape" viewBox={`0 0 ${COLUMNS * PITCH} ${ROWS * PITCH}`} aria-hidden="true">
       {dots.map(({ key, x, y, value, noise, isSun }) => (
@@ -26,13 +30,20 @@ export const Landscape = memo(function Landscape() {
 
 const FIELD = 16
 
-type NoiseFieldProps = { level: number; ratio: number }
+type NoiseFieldProps = {
+  level: number
+  /** Width of the picture by its height. */
+  ratio: number
+  seed: number
+}
+
+const evenly = () => ({ value: 1, isSun: false })
 
 /** The noise a picture comes out of: dots of all sizes, more and more alike as `level` goes from 1 to 0. */
-export const NoiseField = memo(function NoiseField({ level, ratio }: NoiseFieldProps) {
+export const NoiseField = memo(function NoiseField({ level, ratio, seed }: NoiseFieldProps) {
   const columns = Math.max(8, Math.round(FIELD * Math.sqrt(ratio)))
   const rows = Math.max(8, Math.round(FIELD / Math.sqrt(ratio)))
-  const dots = useMemo(() => gridOf(columns, rows, () => ({ value: 1, isSun: false })), [columns, rows])
+  const dots = useMemo(() => gridOf({ columns, rows, seed, shadeOf: evenly }), [columns, rows, seed])
   // Two layers that flicker against each other: a few hundred dots that did so would cost the CPU that draws.
   const layers = [dots.filter(({ noise }) => noise < 0.5), dots.filter(({ noise }) => noise >= 0.5)]
   return layers.map((layer, index) => (
@@ -53,14 +64,16 @@ export const NoiseField = memo(function NoiseField({ level, ratio }: NoiseFieldP
 
 type Shade = { value: number; isSun: boolean }
 
-function gridOf(columns: number, rows: number, shadeOf: (x: number, y: number) => Shade) {
+type Grid = { columns: number; rows: number; seed: number; shadeOf: (x: number, y: number) => Shade }
+
+function gridOf({ columns, rows, seed, shadeOf }: Grid) {
   return Array.from({ length: columns * rows }, (_, at) => {
     const [column, row] = [at % columns, Math.floor(at / columns)]
     return {
       key: at,
       x: (column + 0.5) * PITCH,
       y: (row + 0.5) * PITCH,
-      noise: scatter(column, row),
+      noise: scatter(column + 1, row + 1, seed),
       ...shadeOf(column + 0.5, row + 0.5),
     }
   })
@@ -80,8 +93,10 @@ function landscape(x: number, y: number): Shade {
   return { value: 0.13 + 0.2 * Math.max(0, 1 - sun * 1.6), isSun: false }
 }
 
-/** A number from 0 to 1 that looks like chance and is the same each time. */
-function scatter(column: number, row: number): number {
-  const wave = Math.sin(column * 127.1 + row * 311.7) * 43758.5453
-  return wave - Math.floor(wave)
+/** A number from 0 to 1 that looks like chance and is the same each time (the finaliser of MurmurHash3). */
+function scatter(column: number, row: number, seed: number): number {
+  let bits = (column * 0x9e3779b1) ^ (row * 0x85ebca77) ^ (seed * 0xc2b2ae3d)
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
+  return ((bits ^ (bits >>> 16)) >>> 0) / 2 ** 32
 }

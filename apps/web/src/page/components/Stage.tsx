@@ -4,9 +4,9 @@ import { ApiError } from '../api/call-api.ts'
 import { useCancelImages } from '../api/cancel-images.ts'
 import type { ImagesInput } from '../draft/read-draft.ts'
 import { readSize } from '../draft/sizes.ts'
-import type { Entry } from '../gallery/entry.ts'
+import { type Entry, isSettled } from '../gallery/entry.ts'
 import { useEntry } from '../gallery/use-gallery.ts'
-import { isTerminal, progressOf, secondsLeft } from '../progress.ts'
+import { isTerminal, progressOf, secondsLeft, secondsLeftAtPace } from '../progress.ts'
 import { useTexts } from '../texts/use-texts.ts'
 import { useNow } from '../use-now.ts'
 import { NoiseField } from './Dots.tsx'
@@ -25,7 +25,7 @@ export function SendingStage({ input }: { input: ImagesInput }) {
         {Array.from({ length: input.n }, (_, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: placeholders have no other identity
           <div key={index} className="frame pending queued">
-            <NoiseField level={1} ratio={1} />
+            <NoiseField level={1} ratio={1} seed={index} />
           </div>
         ))}
       </div>
@@ -40,6 +40,7 @@ export function SendingStage({ input }: { input: ImagesInput }) {
 export function Stage({ id }: { id: string }) {
   const { entry, error, updatedAtMs } = useEntry(id)
   const { drawAgain } = usePageActions()
+  const texts = useTexts()
   if (!entry) return null
   const { resource } = entry
   const failure = entry.isForgotten && entry.kept.length === 0 ? FORGOTTEN : failureOf(resource)
@@ -47,8 +48,8 @@ export function Stage({ id }: { id: string }) {
   const isOver = entry.isForgotten || isTerminal(resource.status)
   return (
     <div className="request" style={frameSize(resource)}>
-      {notice && entry.kept.length === 0 ? (
-        <div className="frame vacant">{notice}</div>
+      {isOver && isSettled(entry) && entry.kept.length === 0 ? (
+        <div className="frame vacant">{notice ?? <p>{texts.nothingDrawn}</p>}</div>
       ) : (
         <div className="tiles" data-count={resource.images.length}>
           {resource.images.map((image) => (
@@ -72,7 +73,7 @@ function Status({ entry, isAway, updatedAtMs }: { entry: Entry; isAway: boolean;
   const isOver = isTerminal(status)
   const nowMs = useNow(!isOver)
   const progress = progressOf(entry.resource)
-  const left = isOver || isAway ? undefined : secondsLeft(images, nowMs - updatedAtMs)
+  const left = isOver || isAway ? undefined : timeLeft(entry, { updatedAtMs, nowMs })
   const seconds = Math.max(0, Math.round(((entry.endedAtMs ?? nowMs) - entry.startedAtMs) / 1000))
   return (
     <div className="progress-block">
@@ -91,6 +92,13 @@ function Status({ entry, isAway, updatedAtMs }: { entry: Entry; isAway: boolean;
       )}
     </div>
   )
+}
+
+/** What the API foretells, or else what the pace so far comes to. */
+function timeLeft(entry: Entry, { updatedAtMs, nowMs }: { updatedAtMs: number; nowMs: number }) {
+  const { images } = entry.resource
+  const { runningSinceMs = nowMs } = entry
+  return secondsLeft(images, nowMs - updatedAtMs) ?? secondsLeftAtPace(images, nowMs - runningSinceMs)
 }
 
 /** Calls the request off; so does Esc. */

@@ -63,7 +63,7 @@ function Pending({ entry, image }: PictureRef) {
   const level = 1 - (image.status === 'succeeded' ? 1 : (image.step ?? 0) / image.steps)
   return (
     <div className={`frame pending ${image.status}`}>
-      <NoiseField level={level} ratio={size ? size.width / size.height : 1} />
+      <NoiseField level={level} ratio={size ? size.width / size.height : 1} seed={image.index} />
     </div>
   )
 }

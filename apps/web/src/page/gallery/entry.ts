@@ -7,6 +7,8 @@ export type Entry = {
   id: string
   /** By this machine's clock, which may differ from the API's. */
   startedAtMs: number
+  /** When it was first seen to be drawn. */
+  runningSinceMs?: number
   endedAtMs?: number
   resource: ImagesResource
   /** Indexes of the pictures whose bytes are in this browser. */

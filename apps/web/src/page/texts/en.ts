@@ -89,6 +89,7 @@ export const en = {
   pictureGone: 'This picture is no longer kept. Draw it again with the same prompt and seed.',
   pictureLoading: 'Fetching the picture',
   notDrawn: 'Not drawn',
+  nothingDrawn: 'Canceled before anything was drawn.',
   canceledPicture: 'Canceled',
 
   galleryTitle: 'Gallery',

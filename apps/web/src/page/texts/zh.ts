@@ -89,6 +89,7 @@ export const zh: Texts = {
   pictureGone: '此图片已不再保存。用相同的提示词和种子可以重新画出。',
   pictureLoading: '正在取回图片',
   notDrawn: '未能画出',
+  nothingDrawn: '已取消，尚未画出图片。',
   canceledPicture: '已取消',
 
   galleryTitle: '图库',
