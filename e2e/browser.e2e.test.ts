@@ -20,6 +20,17 @@ const MAX_INITIAL_SCRIPT_BYTES = 150_000
 const SLOW = { prompt: 'a slow picture', size: '768x768', steps: 8 }
 const QUEUE_LIMIT = 8 // the least the API takes, so that the queue is soon full
 
+// Puts an entry into the gallery that no page ever wrote.
+const KEEP_NONSENSE = `new Promise((resolve, reject) => {
+  const opening = indexedDB.open('gallery')
+  opening.onsuccess = () => {
+    const database = opening.result
+    const putting = database.transaction('entries', 'readwrite').objectStore('entries').put({ id: 'x', startedAtMs: 1 })
+    putting.onsuccess = () => resolve(database.close())
+    putting.onerror = reject
+  }
+})`
+
 const children = createChildren()
 let product: Product
 let browser: Browser
@@ -156,6 +167,16 @@ describe('the page', () => {
     await page.reload()
     await page.getByRole('button', { name: 'Generate' }).waitFor()
     expect(faults).toEqual([])
+  })
+
+  it('offers a way out where what it kept breaks it', async () => {
+    const page = await openPage(WIDE)
+    await page.getByText('What would you like to see?').waitFor()
+    await page.evaluate(KEEP_NONSENSE)
+    await page.reload()
+    await page.getByText('This page ran into a fault.').waitFor()
+    await page.getByRole('button', { name: 'Remove all and start afresh' }).click()
+    await page.getByText('What would you like to see?').waitFor()
   })
 
   it('keeps the theme that was chosen over the one of the system', async () => {

@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import type { Page } from 'playwright-core'
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 type Result = { violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[] }
 
@@ -12,7 +9,7 @@ export async function findViolations(page: Page): Promise<string[]> {
   await page
     .evaluate('Promise.all(document.getAnimations().map((animation) => animation.finish()))')
     .catch(() => {})
-  await page.evaluate(AXE)
+  await page.evaluate(axe.source)
   const result = (await page.evaluate('axe.run({ resultTypes: ["violations"] })')) as Result
   return result.violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),

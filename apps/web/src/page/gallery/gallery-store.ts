@@ -1,4 +1,4 @@
-import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
+import { type DBSchema, deleteDB, type IDBPDatabase, openDB } from 'idb'
 import type { Entry } from './entry.ts'
 
 const NAME = 'gallery'
@@ -33,13 +33,18 @@ export async function openGalleryStore(): Promise<GalleryStore> {
   }
 }
 
+/** Removes everything that was ever kept. */
+export function forgetEverything(): Promise<void> {
+  return deleteDB(NAME)
+}
+
 function openDatabase(): Promise<IDBPDatabase<Schema>> {
   return openDB<Schema>(NAME, VERSION, {
     upgrade(database) {
       database.createObjectStore('entries', { keyPath: 'id' }).createIndex('startedAtMs', 'startedAtMs')
       database.createObjectStore('pictures')
     },
-    // A newer page in another tab wants to change the database: make way for it.
+    // A newer page in another tab wants to change the database, or somebody to remove it: make way.
     blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
   })
 }

@@ -5,8 +5,10 @@ export const en = {
   title: 'Text to image',
   skipToPrompt: 'Skip to the prompt',
   needsReload: 'This page ran into a fault.',
-  needsReloadHint: 'Your pictures are kept in this browser. Load the page again to go on.',
+  needsReloadHint:
+    'Your pictures are kept in this browser. Load the page again to go on; if it fails each time, start afresh.',
   reload: 'Load again',
+  startAfresh: 'Remove all and start afresh',
 
   language: 'Language',
   theme: 'Theme',

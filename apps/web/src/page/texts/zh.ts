@@ -6,7 +6,8 @@ export const zh: Texts = {
   title: '文生图',
   skipToPrompt: '跳到提示词',
   needsReload: '页面出错了。',
-  needsReloadHint: '图片仍保存在此浏览器中。重新加载页面即可继续。',
+  needsReloadHint: '图片仍保存在此浏览器中。重新加载页面即可继续；若每次都出错，可清空后重新开始。',
+  startAfresh: '全部移除并重新开始',
   reload: '重新加载',
 
   language: '语言',
