@@ -15,8 +15,9 @@ export function describeError(error: unknown, texts: Texts): ErrorWords {
       return { ...words.unavailable, canRetry: true, retryAfterSeconds }
     case 'model_not_ready':
       return { ...words.modelNotReady, canRetry: true, retryAfterSeconds }
-    case 'queue_full':
     case 'rate_limited':
+      return { ...words.rateLimited, canRetry: true, retryAfterSeconds }
+    case 'queue_full':
       return { ...words.queueFull, canRetry: true, retryAfterSeconds }
     case 'deadline_exceeded':
       return { ...words.tooLate, canRetry: true, retryAfterSeconds }

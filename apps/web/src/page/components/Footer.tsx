@@ -17,7 +17,9 @@ export function Footer() {
       ) : (
         <p>{texts.licenceUnknown}</p>
       )}
-      <p>{texts.aiNotice}</p>
+      <p>
+        {texts.aiNotice} <a href="docs">{texts.apiDocs}</a>
+      </p>
     </footer>
   )
 }

@@ -16,14 +16,14 @@ export function SizeFields({ size, onSize, model }: SizeFieldsProps) {
   const texts = useTexts()
   const id = useId()
   const shape = shapeOf(size)
-  const sizes = sizesOf(shape, model?.nativeSize)
-  const [own] = sizesOf('square', model?.nativeSize)
+  const sizes = sizesOf(shape, model)
+  const [own] = sizesOf('square', model)
   const toChoice = (option: string) => (option === own ? '' : option)
   const options = size === '' || sizes.includes(size) ? sizes : [...sizes, size]
 
   function choose(next: Shape) {
     const position = Math.max(0, sizes.indexOf(size || own || ''))
-    const others = sizesOf(next, model?.nativeSize)
+    const others = sizesOf(next, model)
     onSize(toChoice(others[Math.min(position, others.length - 1)] ?? ''))
   }
 

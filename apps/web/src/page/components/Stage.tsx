@@ -2,6 +2,8 @@ import type { ImagesResource } from '@sdcpu/contract'
 import { type CSSProperties, useEffect } from 'react'
 import { ApiError } from '../api/call-api.ts'
 import { useCancelImages } from '../api/cancel-images.ts'
+import { useModels } from '../api/list-models.ts'
+import { describeError } from '../describe-error.ts'
 import type { ImagesInput } from '../draft/read-draft.ts'
 import { readSize } from '../draft/sizes.ts'
 import { type Entry, isSettled } from '../gallery/entry.ts'
@@ -57,7 +59,7 @@ export function Stage({ id }: { id: string }) {
           ))}
         </div>
       )}
-      {!notice && <Status entry={entry} isAway={!!error} updatedAtMs={updatedAtMs} />}
+      {!notice && <Status entry={entry} error={error} updatedAtMs={updatedAtMs} />}
       {entry.kept.length > 0 && notice}
       <p className="prompt-line">{resource.request.prompt}</p>
       {isOver && <RequestActions entry={entry} />}
@@ -67,17 +69,20 @@ export function Stage({ id }: { id: string }) {
 
 const FORGOTTEN = new ApiError('expired', 'The API has forgotten the request')
 
-function Status({ entry, isAway, updatedAtMs }: { entry: Entry; isAway: boolean; updatedAtMs: number }) {
+type StatusProps = { entry: Entry; error: Error | null; updatedAtMs: number }
+
+function Status({ entry, error, updatedAtMs }: StatusProps) {
   const texts = useTexts()
-  const { images, status } = entry.resource
+  const { images, status, request } = entry.resource
   const isOver = isTerminal(status)
+  const isWorkerAway = useModels().data?.find(({ name }) => name === request.model)?.status === 'away'
   const nowMs = useNow(!isOver)
   const progress = progressOf(entry.resource)
-  const left = isOver || isAway ? undefined : timeLeft(entry, { updatedAtMs, nowMs })
+  const left = isOver || error ? undefined : timeLeft(entry, { updatedAtMs, nowMs })
   const seconds = Math.max(0, Math.round(((entry.endedAtMs ?? nowMs) - entry.startedAtMs) / 1000))
   return (
     <div className="progress-block">
-      {!isOver && <ProgressLine images={images} isMoving={progress.phase !== 'waiting' && !isAway} />}
+      {!isOver && <ProgressLine images={images} isMoving={progress.phase !== 'waiting' && !error} />}
       <div className="status">
         <span role="status">{texts.progress(progress)}</span>
         <span className="clock">
@@ -85,11 +90,12 @@ function Status({ entry, isAway, updatedAtMs }: { entry: Entry; isAway: boolean;
         </span>
         {!isOver && <CancelButton id={entry.id} />}
       </div>
-      {isAway && (
+      {error && (
         <p className="fault">
-          {texts.away} {texts.awayHint}
+          {describeError(error, texts).title} {texts.awayHint}
         </p>
       )}
+      {!error && progress.phase === 'waiting' && isWorkerAway && <p className="hint">{texts.noWorker}</p>}
     </div>
   )
 }

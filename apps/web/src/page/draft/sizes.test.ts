@@ -6,22 +6,31 @@ import { readSize, SHAPES, shapeOf, showSize, sizesOf } from './sizes.ts'
 const OWN_SIDES = [256, 512, 768, 1024]
 const all = OWN_SIDES.flatMap((own) => SHAPES.map((shape) => [own, shape] as const))
 
+const modelOf = (nativeSize: number) => ({ nativeSize, sizes: [] })
+
 describe('sizesOf', () => {
   it.each(all)('offers sizes of a model of %i pixels, %s, that the API accepts', (own, shape) => {
-    for (const size of sizesOf(shape, own)) {
+    for (const size of sizesOf(shape, modelOf(own))) {
       expect(CreateImages.safeParse({ prompt: 'x', size }).success).toBe(true)
     }
   })
 
   it.each(all)('offers for %i, %s, nothing much larger or smaller than asked for first', (own, shape) => {
-    const { width, height } = readSize(sizesOf(shape, own)[0] ?? '')!
+    const { width, height } = readSize(sizesOf(shape, modelOf(own))[0] ?? '')!
     expect(width * height).toBeGreaterThan(own ** 2 * (own === 1024 ? 0.5 : 0.8))
     expect(width * height).toBeLessThan(own ** 2 * 1.2)
   })
 
   it("begins with the model's own square", () => {
-    expect(sizesOf('square', 256)).toEqual(['256x256', '384x384', '512x512'])
-    expect(sizesOf('square', 1024)).toEqual(['1024x1024'])
+    expect(sizesOf('square', modelOf(256))).toEqual(['256x256', '384x384', '512x512'])
+    expect(sizesOf('square', modelOf(1024))).toEqual(['1024x1024'])
+  })
+
+  it('begins with what the model draws well', () => {
+    const model = { nativeSize: 256, sizes: ['256x256', '256x192', '192x256'] }
+    expect(sizesOf('landscape', model)[0]).toBe('256x192')
+    expect(sizesOf('portrait', model)[0]).toBe('192x256')
+    expect(sizesOf('wide', model)[0]).toBe('352x192')
   })
 
   it('knows the limit of the API', () => {
@@ -31,7 +40,7 @@ describe('sizesOf', () => {
 
 describe('shapeOf', () => {
   it.each(all)('finds a size of %i pixels, %s, again', (own, shape) => {
-    for (const size of sizesOf(shape, own)) expect(shapeOf(size)).toBe(shape)
+    for (const size of sizesOf(shape, modelOf(own))) expect(shapeOf(size)).toBe(shape)
   })
 
   it('takes what is no size for a square', () => {

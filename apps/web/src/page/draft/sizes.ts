@@ -10,14 +10,15 @@ const SIDE_MULTIPLE = 32
 export const MAX_SIDE = 1024 // the API's own limit; a test compares it with the contract's
 const OWN_SIDE_UNKNOWN = 512 // SDXL-Turbo's, for as long as no model is known
 
-/** Sizes of one shape to choose from, the model's own area first. */
-export function sizesOf(
-  shape: Shape,
-  ownSide: number = OWN_SIDE_UNKNOWN,
-  maxSide: number = MAX_SIDE,
-): string[] {
-  const sizes = SCALES.map((scale) => toText(sizeOf(shape, ownSide * scale, maxSide)))
-  return [...new Set(sizes)]
+/** What a model says of sizes: the side it was trained for, and the sizes it draws well. */
+type ModelSizes = { nativeSize: number; sizes: string[] }
+
+/** Sizes of one shape to choose from, those the model draws well first. */
+export function sizesOf(shape: Shape, model?: ModelSizes): string[] {
+  const own = model?.sizes.filter((size) => shapeOf(size) === shape) ?? []
+  const side = model?.nativeSize ?? OWN_SIDE_UNKNOWN
+  const scales = own.length > 0 ? SCALES.filter((scale) => scale > 1) : SCALES
+  return [...new Set([...own, ...scales.map((scale) => toText(sizeOf(shape, side * scale)))])]
 }
 
 /** The shape that a size is nearest to; the square one where there is no size. */
@@ -43,17 +44,16 @@ export function showSize(text: string): string {
 }
 
 // The area of a square of `side`, because that is what time and memory go by; smaller where a side would be too long.
-function sizeOf(shape: Shape, side: number, maxSide: number): Size {
+function sizeOf(shape: Shape, side: number): Size {
   const ratio = RATIOS[shape]
   const width = side * Math.sqrt(ratio)
   const height = side / Math.sqrt(ratio)
-  const shrink = Math.min(1, maxSide / Math.max(width, height))
-  return { width: toSide(width * shrink, maxSide), height: toSide(height * shrink, maxSide) }
+  const shrink = Math.min(1, MAX_SIDE / Math.max(width, height))
+  return { width: toSide(width * shrink), height: toSide(height * shrink) }
 }
 
-function toSide(pixels: number, maxSide: number): number {
-  const most = maxSide - (maxSide % SIDE_MULTIPLE)
-  return Math.min(most, Math.max(SIDE_MULTIPLE * 2, Math.round(pixels / SIDE_MULTIPLE) * SIDE_MULTIPLE))
+function toSide(pixels: number): number {
+  return Math.max(SIDE_MULTIPLE * 2, Math.round(pixels / SIDE_MULTIPLE) * SIDE_MULTIPLE)
 }
 
 function toText({ width, height }: Size): string {

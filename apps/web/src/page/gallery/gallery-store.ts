@@ -67,6 +67,9 @@ function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
     if (ids.length > MAX_ENTRIES) await remove(ids.slice(0, ids.length - MAX_ENTRIES))
   }
 
+  // What does not fit on the disk any more lives as long as the page.
+  const passing = createPassingStore()
+
   return {
     isLasting: true,
     async list() {
@@ -76,11 +79,21 @@ function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
       await database.put('entries', entry)
       await dropOldest()
     },
-    getPicture: (id, index) => database.get('pictures', [id, index]),
-    async putPicture(id, index, bytes) {
-      await database.put('pictures', bytes, [id, index])
+    async getPicture(id, index) {
+      return (await database.get('pictures', [id, index])) ?? passing.getPicture(id, index)
     },
-    remove,
+    async putPicture(id, index, bytes) {
+      try {
+        await database.put('pictures', bytes, [id, index])
+      } catch (error) {
+        if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) throw error
+        await passing.putPicture(id, index, bytes)
+      }
+    },
+    async remove(ids) {
+      await remove(ids)
+      await passing.remove(ids)
+    },
   }
 }
 

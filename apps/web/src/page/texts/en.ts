@@ -58,6 +58,7 @@ export const en = {
   cancel: 'Cancel',
   canceling: 'Canceling…',
   cancelFailed: 'It could not be canceled.',
+  noWorker: 'No worker is running; it is drawn as soon as there is one.',
   timeLeft: (duration: string) => `about ${duration} left`,
   duration: (seconds: number) => {
     if (seconds < 60) return `${seconds} s`
@@ -128,6 +129,7 @@ export const en = {
   licence: (model: string) => `Pictures by the model ${model}.`,
   licenceUnknown: 'Pictures are drawn by an AI model, whose licence applies to them.',
   licenceOf: (id: string) => `Licence: ${id}`,
+  apiDocs: 'HTTP API',
   aiNotice: 'AI-made pictures can be wrong or unfit; look before you share.',
 
   errors: {
@@ -139,6 +141,7 @@ export const en = {
       title: 'The model is still loading.',
       hint: 'It is made ready once, when the service starts. Try again in a moment.',
     },
+    rateLimited: { title: 'Too many requests at once.', hint: 'Wait a moment, then try again.' },
     queueFull: {
       title: 'The queue is full.',
       hint: 'Many pictures are waiting already. Try again when some of them are drawn.',

@@ -57,6 +57,7 @@ export const zh: Texts = {
   cancel: '取消',
   canceling: '正在取消…',
   cancelFailed: '无法取消。',
+  noWorker: '当前没有运行中的工作节点，恢复后即会绘制。',
   timeLeft: (duration) => `约剩 ${duration}`,
   duration: (seconds) => {
     if (seconds < 60) return `${seconds} 秒`
@@ -124,6 +125,7 @@ export const zh: Texts = {
   licence: (model) => `图片由模型 ${model} 生成。`,
   licenceUnknown: '图片由 AI 模型生成，适用该模型的许可。',
   licenceOf: (id) => `许可：${id}`,
+  apiDocs: 'HTTP 接口',
   aiNotice: 'AI 生成的图片可能有误或不当，分享前请先查看。',
 
   errors: {
@@ -132,6 +134,7 @@ export const zh: Texts = {
       hint: '服务可能正在启动或重启。您输入的内容不会丢失，请稍后重试。',
     },
     modelNotReady: { title: '模型仍在加载。', hint: '模型在服务启动时准备一次，请稍后重试。' },
+    rateLimited: { title: '同时提交的请求过多。', hint: '请稍候再试。' },
     queueFull: { title: '队列已满。', hint: '等待中的图片已经很多，请待其中一些画完后重试。' },
     tooLate: { title: '未能按时画出。', hint: '服务过于繁忙，超过了此请求的等待时间，请重试。' },
     refused: { title: '此请求未被接受。' },
