@@ -13,18 +13,20 @@ return 1`
 
 /**
  * Cancels what of a request is not drawn yet: jobs that wait are removed; those a worker holds it gives up by itself,
- * because it looks whether they are canceled.
+ * because it looks whether they are canceled. Gives how many were canceled now.
  */
 export async function cancelJobs(
   { redis, queue, prefix, resultTtlSeconds }: CancelDeps,
   { id, n }: { id: string; n: number },
-): Promise<void> {
+): Promise<number> {
   const marked = await Promise.all(Array.from({ length: n }, (_, index) => cancelJob(index)))
   const jobIds = marked.flatMap((isMarked, index) => (isMarked ? [imageJobId(id, index)] : []))
   for (const jobId of jobIds)
     await reply(
       redis.xadd(queue.toKey('events'), 'MAXLEN', '~', MAX_EVENTS, '*', 'event', 'canceled', 'jobId', jobId),
     )
+
+  return jobIds.length
 
   async function cancelJob(index: number): Promise<boolean> {
     const jobId = imageJobId(id, index)

@@ -1,4 +1,11 @@
-import { DEFAULT_PREFIX, MAX_IMAGES, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
+import {
+  checkPictureStoreConfig,
+  DEFAULT_PREFIX,
+  MAX_IMAGES,
+  MAX_MODEL_CHARACTERS,
+  modelNameOf,
+  PictureStoreConfig,
+} from '@sdcpu/contract'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
 import { z } from 'zod'
 
@@ -10,6 +17,7 @@ export const ApiConfig = z
     API_PORT: wholeNumber(0, 65_535).default(5000).describe('Port to listen on; 0 picks a free one'),
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
+    ...PictureStoreConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -28,13 +36,34 @@ export const ApiConfig = z
     QUEUE_LIMIT: wholeNumber(MAX_IMAGES, 100_000)
       .default(100)
       .describe('Images that may wait for a model; more are refused instead of waiting for too long'),
+    API_KEYS: z
+      .string()
+      .optional()
+      .describe(
+        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?}]',
+      ),
+    API_KEYS_FILE: z.string().optional().describe('File with the same; counts before API_KEYS'),
+    TRUST_PROXY: z
+      .string()
+      .default('loopback,uniquelocal')
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .describe('Addresses whose X-Forwarded-For is believed, such as loopback, uniquelocal or 10.0.0.0/8'),
+    REQUEST_TIMEOUT_SECONDS: wholeNumber(1, 3600)
+      .default(30)
+      .describe('Time for a request to arrive whole; slower ones are cut off'),
     STREAM_LIMIT: wholeNumber(1, 100_000)
       .default(1000)
       .describe('Event streams open at once; each holds a connection'),
     RESULT_TTL_SECONDS: wholeNumber(1, 604_800).default(3600).describe('How long images are kept'),
+    LOG_PROMPTS: z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true')
+      .describe('Whether prompts are written to the log; they may be private'),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine(checkRedisConfig)
+  .superRefine(checkPictureStoreConfig)
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 /**
@@ -49,7 +78,11 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   return { ...result.data, MODEL_NAME }
 }
 
+const SECRETS = ['API_KEYS', 'AWS_SECRET_ACCESS_KEY'] as const
+
 /** The config as it may be logged. */
 export function maskSecrets(config: ApiConfig): ApiConfig {
-  return maskRedisSecrets(config)
+  const masked = maskRedisSecrets(config)
+  for (const name of SECRETS) if (masked[name]) masked[name] = '***'
+  return masked
 }

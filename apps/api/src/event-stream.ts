@@ -22,6 +22,7 @@ export async function sendEventStream(
     ...(reply.getHeaders() as Record<string, string>),
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
+    connection: 'close', // or a server that shuts down would wait for the next question on it
     'x-accel-buffering': 'no', // nginx would hold events back to fill its buffer
   })
   raw.write(`retry: ${RECONNECT_MS}\n\n`)

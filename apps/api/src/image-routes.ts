@@ -18,6 +18,7 @@ import { END, followImages } from './follow-images.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
+import type { Links } from './links.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
 import type { ZodApp } from './zod-app.ts'
 
@@ -36,6 +37,14 @@ const FileParams = IdParams.extend({
   index: z.coerce.number().int().describe('Number of the image, from 0'),
   extension: z.enum(EXTENSIONS as [string, ...string[]]).describe("The request's format: png, jpg or webp"),
 })
+const FileQuery = z.object({
+  signature: z
+    .string()
+    .max(100)
+    .optional()
+    .describe('Part of the `url` of an image where requests need a key'),
+})
+const ANYBODY = { owner: undefined, isStrict: false } // whoever has a signed link may follow it
 const ListQuery = z.object({
   limit: z.coerce
     .number({ error: 'limit must be a whole number' })
@@ -63,14 +72,18 @@ export function addImageRoutes(
     images,
     events,
     idempotency,
+    links,
     streamLimit,
+    logPrompts,
     callerOf,
   }: {
     images: Images
     events: (model: string) => JobEvents
     idempotency: Idempotency
+    links: Links
     /** Event streams at once. */
     streamLimit: number
+    logPrompts: boolean
     callerOf: (request: FastifyRequest) => Caller
   },
 ): void {
@@ -92,7 +105,8 @@ export function addImageRoutes(
         key === undefined
           ? undefined
           : await idempotency.claim({ key, owner: caller.owner, body: request.body })
-      let resource = await images.create(request.body, caller, id)
+      let resource = await images.create(request.body, caller, { id, requestId: request.id })
+      logCreated(request, resource)
       reply.header('location', `/api/v1/images/${resource.id}`)
       const waitSeconds = readWaitSeconds(request.headers.prefer)
       if (waitSeconds !== undefined) {
@@ -169,10 +183,12 @@ export function addImageRoutes(
   })
 
   app.get(`/api/v1/images/:id/:index(^\\d+).:extension(^(?:${EXTENSIONS.join('|')})$)`, {
-    schema: { params: FileParams, response: { 200: Bytes, 304: Empty, ...errors } },
+    schema: { params: FileParams, querystring: FileQuery, response: { 200: Bytes, 304: Empty, ...errors } },
     handler: async (request, reply) => {
       const { id, index, extension } = request.params
-      const { bytes, format } = await images.readBytes(id, index, callerOf(request))
+      const { signature } = request.query
+      const isSigned = signature !== undefined && (await links.isSigned(id, index, signature))
+      const { bytes, format } = await images.readBytes(id, index, isSigned ? ANYBODY : callerOf(request))
       if (extension !== extensionOf(format))
         throw new ApiError(
           'image_not_found',
@@ -182,9 +198,20 @@ export function addImageRoutes(
       const etag = `"${id}-${index}"`
       reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
       if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-      return reply.type(mediaTypeOf(format)).send(bytes)
+      return reply
+        .type(mediaTypeOf(format))
+        .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
     },
   })
+
+  function logCreated(
+    { log, body }: FastifyRequest<{ Body: CreateImages }>,
+    { id, request }: ImagesResource,
+  ) {
+    const { model, n, size, steps } = request
+    const { prompt, negativePrompt } = body
+    log.info({ id, model, n, size, steps, ...(logPrompts && { prompt, negativePrompt }) }, 'accepted')
+  }
 
   async function withStream(reply: FastifyReply, run: (stream: AbortController) => Promise<void>) {
     if (streams.size >= streamLimit)

@@ -50,7 +50,7 @@ async function useAll(api: Api): Promise<void> {
   const listed = (await api.app.inject({ url: '/api/v1/images', headers })).json()
   expect(listed.requests.map((request: { id: string }) => request.id)).toEqual([canceled, id])
   expect((await api.app.inject({ method: 'DELETE', url: `/api/v1/images/${id}` })).statusCode).toBe(204)
-  expect((await api.app.inject('/api/v1/system')).json().queue.waiting).toBe(0)
+  expect((await api.app.inject('/api/v1/system')).json().models[0].queue.waiting).toBe(0)
 }
 
 it('works over TLS with certificates on both sides and an ACL user', async () => {

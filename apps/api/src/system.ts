@@ -50,6 +50,8 @@ export function createSystem({
   }
 }
 
+export type WorkerSource = { redis: Redis; prefix: string }
+
 /** The workers of a model that are alive now. @throws `unavailable` */
 export async function findWorkers(
   redis: Redis,

@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { DEFAULT_PREFIX, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
+import {
+  checkPictureStoreConfig,
+  DEFAULT_PREFIX,
+  MAX_MODEL_CHARACTERS,
+  modelNameOf,
+  PictureStoreConfig,
+} from '@sdcpu/contract'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
 import { z } from 'zod'
 
@@ -19,6 +25,7 @@ export const WorkerConfig = z
       .describe('Port of /healthz and /readyz; 0 picks a free one'),
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
+    ...PictureStoreConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -56,10 +63,32 @@ export const WorkerConfig = z
     SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3600)
       .default(60)
       .describe('Time to finish the batch after SIGTERM; must exceed the longest batch'),
+    MEMORY_LIMIT_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        'Memory this process may use; batches and sizes are held to it. Default: the limit of the container',
+      ),
+    MAX_RSS_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        'Memory beyond which the engine is replaced between two batches; default: 85 % of MEMORY_LIMIT_BYTES',
+      ),
+    LOG_PROMPTS: z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true')
+      .describe('Whether prompts are written to the log; they may be private'),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine((config, context) => {
     checkRedisConfig(config, context)
+    checkPictureStoreConfig(config, context)
     // A lost job is moved by the second look that finds it without a lock, and looks of several workers
     // can be up to two intervals apart.
     const takeoverMs =
@@ -96,6 +125,7 @@ export function maskSecrets(config: WorkerConfig): WorkerConfig {
   const masked = maskRedisSecrets(config)
   masked.HF_ENDPOINT = maskPassword(config.HF_ENDPOINT)
   if (config.HF_TOKEN) masked.HF_TOKEN = '***'
+  if (config.AWS_SECRET_ACCESS_KEY) masked.AWS_SECRET_ACCESS_KEY = '***'
   for (const name of PROXIES) if (config[name]) masked[name] = maskPassword(config[name])
   return masked
 }

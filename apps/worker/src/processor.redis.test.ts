@@ -1,4 +1,6 @@
 import {
+  BatchTimes,
+  batchTimesKey,
   canceledKey,
   type ImageJob,
   type ImageResult,
@@ -12,6 +14,7 @@ import { Redis } from 'ioredis'
 import sharp from 'sharp'
 import { afterEach, expect, it, vi } from 'vitest'
 import { loadConfig } from './config.ts'
+import type { MemoryTable } from './memory.ts'
 import { startProcessor } from './processor.ts'
 import { createEngineDouble, type EngineDouble } from './testing/engine-double.ts'
 import { testNamespace } from './testing/namespace.ts'
@@ -32,9 +35,9 @@ function setUp() {
     redis.disconnect()
   })
 
-  function start(engine: EngineDouble, env: Record<string, string> = {}) {
+  function start(engine: EngineDouble, env: Record<string, string> = {}, memory?: MemoryTable) {
     const config = loadConfig({ REDIS_URL: url, REDIS_PREFIX: prefix, ...env })
-    const processor = startProcessor({ engine, redis, config, log: fastify().log })
+    const processor = startProcessor({ engine, memory, redis, config, log: fastify().log })
     cleanups.push(() => processor.drain())
     return processor
   }
@@ -78,7 +81,7 @@ it('stores the bytes with a TTL before the job is done, and returns how it was d
   expect(await redis.ttl(key)).toBeGreaterThan(95)
   const job = await queue.getJob('fox-0')
   expect(job?.returnvalue).toMatchObject({ seed: 7, width: 64, height: 64, steps: 2, batchSize: 1 })
-  expect(job?.progress).toEqual({ begun: 1, step: 2 })
+  expect(job?.progress).toMatchObject({ begun: 1, step: 2 })
 })
 
 it('draws jobs of different callers in one batch', async () => {
@@ -225,6 +228,63 @@ it('stores a JPEG where one was asked for, in one batch with PNGs', async () => 
     [0, 1, 2].map(async (index) => (await sharp((await bytesOf('fox', index))!).metadata()).format),
   )
   expect(formats).toEqual(['jpeg', 'png', 'webp'])
+})
+
+it('makes batches as large as the memory allows, and refuses what does not fit at all', async () => {
+  const { queue, start, add, stateOf, allDone } = setUp()
+  const engine = createEngineDouble()
+  await add([{ id: 'fox' }, { id: 'owl' }, { id: 'cat' }, { id: 'huge', side: 1024 }])
+  const memory = {
+    measure: <T>(_: object, work: () => Promise<T>) => work(),
+    maxImages: (pixels: number) => Math.floor((2 * 64 * 64) / pixels),
+    maxPixels: () => 2 * 64 * 64,
+  }
+  start(engine, { BATCH_WINDOW_MS: '300' }, memory)
+  await allDone(3)
+  expect(engine.calls.map((inputs) => inputs.length)).toEqual([2, 1])
+  await eventually(async () => expect(await stateOf('huge')).toBe('failed'))
+  expect((await queue.getJob('huge-0'))?.failedReason).toBe('size_too_large')
+})
+
+it('keeps the reason of a failure for the operator, and only the code for the caller', async () => {
+  const { queue, start, add, stateOf } = setUp()
+  await add([{ id: 'bad' }])
+  start(createEngineDouble({ fails: () => true }))
+  await eventually(async () => expect(await stateOf('bad')).toBe('failed'))
+  const { logs } = await queue.getJobLogs('bad-0')
+  expect(logs.length).toBe(2) // attempts
+  expect(logs[0]).toContain('the engine double was told to fail')
+})
+
+it('never begins an image after its deadline, and finishes one that it began in time', async () => {
+  const { queue, start, add, stateOf, allDone } = setUp()
+  const engine = createEngineDouble({ stepMs: 700 })
+  const [begun] = await add([{ id: 'begun' }, { id: 'held' }])
+  await begun?.updateData({ ...begun.data, expiresAtMs: Date.now() + 1000 })
+  const held = await queue.getJob('held-0')
+  await held?.updateData({ ...held.data, expiresAtMs: Date.now() + 1000 })
+  start(engine, { BATCH_MAX_SIZE: '1', BATCH_WINDOW_MS: '0' })
+  await allDone(1)
+  await eventually(async () => expect(await stateOf('held')).toBe('failed'))
+  expect(await queue.getJob('held-0')).toMatchObject({
+    failedReason: 'deadline_exceeded',
+    attemptsMade: 1,
+  })
+  expect(engine.calls.flat().map(({ prompt }) => prompt)).toEqual(['a begun'])
+})
+
+it('tells how long batches take, by size and number', async () => {
+  const { redis, prefix, start, add, allDone } = setUp()
+  await add([{ id: 'fox' }, { id: 'owl' }, { id: 'cat', side: 128 }])
+  start(createEngineDouble({ stepMs: 50 }), { BATCH_WINDOW_MS: '300' })
+  await allDone(3)
+  await eventually(async () => expect(await redis.hlen(batchTimesKey(prefix, 'demo'))).toBe(2))
+  const times = await redis.hgetall(batchTimesKey(prefix, 'demo'))
+  expect(Object.keys(times).sort()).toEqual(['128x128 1 1', '64x64 1 2'])
+  // The double says that a step takes 1 ms and spends 50.
+  const { stepMs, restMs } = BatchTimes.parse(JSON.parse(times['64x64 1 2']!))
+  expect(stepMs).toBe(1)
+  expect(restMs).toBeGreaterThan(90)
 })
 
 it('fails a payload it does not understand at once', async () => {

@@ -133,6 +133,30 @@ it('gives signs of life while it lives, and takes them back when it ends', async
   expect(await redis.exists(workerKey(prefix, 'demo', id!), workersKey(prefix, 'demo'))).toBe(0)
 }, 20_000)
 
+it('tells Prometheus what it drew, and names no prompt in its log', async () => {
+  const { queue, start, add } = setUp()
+  const worker = start()
+  await worker.line('ready')
+  await add(0, 'a secret garden')
+  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(1), 10_000)
+  const drew = await worker.line('drew a batch')
+  expect(drew.images).toEqual([{ job: 'fox-0' }])
+  expect(JSON.stringify(worker.lines)).not.toContain('secret')
+  const listening = worker.lines.find(({ msg }) => msg.startsWith('Server listening at'))
+  const body = await (await fetch(`${listening?.msg.split(' ').at(-1)}/metrics`)).text()
+  for (const line of [
+    'sd_images_total{outcome="succeeded"} 1',
+    'sd_steps_total 4',
+    'sd_batch_draw_seconds_count 1',
+    'sd_image_wait_seconds_count 1',
+    'sd_batch_fill_ratio_sum 0.25',
+    'sd_stage_seconds_count{stage="denoise_step"} 4',
+    'sd_wasted_cpu_seconds_total 0',
+  ])
+    expect(body).toContain(line)
+  expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
+}, 30_000)
+
 it('says what it is doing until it is ready', async () => {
   const { start } = setUp()
   const worker = start({ STEP_MS: '3000' })

@@ -6,11 +6,14 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { WorkerConfig } from './config.ts'
 import { readCpu } from './cpu-features.ts'
+import type { MemoryTable } from './memory.ts'
 
 const INTERVAL_MS = (WORKER_TTL_SECONDS * 1000) / 3
 const RATE_MINUTES = 5
 
 export type SignOfLife = {
+  /** Of this worker. */
+  id: string
   /** Counts images that were drawn just now. */
   countDrawn(images: number): void
   /** Says that this worker is gone, rather than let its last sign run out. */
@@ -20,11 +23,13 @@ export type SignOfLife = {
 /** Tells every few seconds that this worker is there and how it is. */
 export async function startSignOfLife({
   engine,
+  memory,
   redis,
   config,
   log,
 }: {
   engine: Engine
+  memory: MemoryTable
   redis: Redis
   config: WorkerConfig
   log: FastifyBaseLogger
@@ -46,6 +51,7 @@ export async function startSignOfLife({
       threads: config.THREADS ?? availableParallelism(),
       batchMaxSize: config.BATCH_MAX_SIZE,
       cpu,
+      ...(Number.isFinite(memory.maxPixels()) && { maxPixels: memory.maxPixels() }),
       rssBytes: process.memoryUsage.rss(),
       imagesPerMinute: drawn.reduce((sum, { images }) => sum + images, 0) / RATE_MINUTES,
     }
@@ -66,6 +72,7 @@ export async function startSignOfLife({
   }, INTERVAL_MS).unref()
 
   return {
+    id,
     countDrawn: (images) => drawn.push({ at: performance.now(), images }),
     async stop() {
       clearInterval(timer)

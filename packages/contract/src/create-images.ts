@@ -12,6 +12,7 @@ export const MAX_STEPS = 50 // of any model, and as many as LCM and TCD have noi
 export const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 export const MAX_MODEL_CHARACTERS = 200 // a hub's names have 96 at most
 export const TIMESTEP_SPACINGS = ['linspace', 'leading', 'trailing'] as const
+export const MAX_EXPIRES_IN_SECONDS = 86_400 // no request is known for longer
 const SHOWN_CHARACTERS = 40 // of a value in a message: enough to recognise it
 
 const promptText = (name: string) =>
@@ -82,6 +83,7 @@ export const CreateImages = z
         .default(false),
       timestepSpacing: timestepSpacing.optional(),
       model: model.optional(),
+      expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS).optional(),
       format: z
         .enum(IMAGE_FORMATS, {
           error: (issue) => `format is ${shown(issue.input)}; it must be one of ${IMAGE_FORMATS.join(', ')}`,

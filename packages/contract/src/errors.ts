@@ -4,12 +4,14 @@ import { z } from 'zod'
 export const ErrorCode = z.enum([
   // caller
   'invalid_request',
+  'unauthorized',
   'not_found',
   'image_not_found',
   'image_not_ready',
   'model_not_found',
   'expired',
   'payload_too_large',
+  'size_too_large',
   'unsupported_media_type',
   'idempotency_mismatch',
   'canceled',
@@ -20,6 +22,7 @@ export const ErrorCode = z.enum([
   'model_not_ready',
   // failure
   'generation_failed',
+  'deadline_exceeded',
   // bug
   'internal',
 ])

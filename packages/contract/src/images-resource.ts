@@ -31,6 +31,8 @@ export const ImageRequest = z
     emphasis: z.boolean().optional(),
     /** Only where the caller asked for one. */
     timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+    /** An image that is not begun by then is never drawn. */
+    expiresInSeconds: z.int().optional(),
     format: ImageFormat,
   })
   .meta({ id: 'ImageRequest' })
@@ -90,6 +92,8 @@ export const ImagesResource = z
     status: ImageStatus,
     createdAt: z.iso.datetime(),
     request: ImageRequest,
+    /** Why what is queued does not move. */
+    notice: z.enum(['no_worker', 'paused']).optional(),
     images: z.array(Image),
   })
   .meta({ id: 'ImagesResource' })

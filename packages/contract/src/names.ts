@@ -88,6 +88,21 @@ export function workerKey(prefix: string, model: string, worker: string): string
   return `${prefix}:worker:${slug(model)}:${worker}`
 }
 
+/** Key of the hash of how long batches of a model take (`BatchTimes` as JSON, by `batchKind`); written with a TTL. */
+export function batchTimesKey(prefix: string, model: string): string {
+  return `${prefix}:batch-times:${slug(model)}`
+}
+
+/** Key of the set of keys of jobs that a caller waits for; written with a TTL. */
+export function unfinishedKey(prefix: string, caller: string): string {
+  return `${prefix}:unfinished:${caller}`
+}
+
+/** Key of what a caller has used up of its rate; written with a TTL. */
+export function rateKey(prefix: string, caller: string): string {
+  return `${prefix}:rate:${caller}`
+}
+
 function slug(model: string): string {
   return model.replaceAll('/', '--').replaceAll(/[^\w.-]/g, '-')
 }

@@ -16,6 +16,7 @@ export const WorkerStatus = z
       features: z.array(z.string()).describe('Of those that matter for drawing'),
     }),
     rssBytes: z.int(),
+    maxPixels: z.int().optional().describe('Of the largest image that fits into its memory, as measured'),
     imagesPerMinute: z.number().describe('Over the last five minutes'),
   })
   .meta({ id: 'WorkerStatus' })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import type { PassThrough } from 'node:stream'
 import {
   type ImageJob,
   type ImageResult,
@@ -9,9 +10,11 @@ import {
   modelAliveKey,
   modelKey,
   modelNamesKey,
+  PictureStoreConfig,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { type Job, Worker } from 'bullmq'
+import type { ApiKey } from '../api-keys.ts'
 import { buildApp } from '../app.ts'
 import { openQueues } from '../queues.ts'
 
@@ -37,6 +40,10 @@ export async function setUp(
     streamLimit = 100,
     isAnnounced = true,
     model = 'demo',
+    apiKeys,
+    logPrompts = false,
+    log,
+    pictureStore = {},
   }: {
     url?: string
     server?: Record<string, string>
@@ -44,6 +51,10 @@ export async function setUp(
     streamLimit?: number
     isAnnounced?: boolean
     model?: string | null
+    apiKeys?: ApiKey[]
+    logPrompts?: boolean
+    log?: PassThrough
+    pictureStore?: Record<string, string>
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -58,14 +69,20 @@ export async function setUp(
   const app = buildApp({
     redis,
     queues,
+    apiKeys,
+    log,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
+      ...PictureStoreConfig.parse(pictureStore),
       MODEL_NAME: model ?? undefined,
       REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,
       STREAM_LIMIT: streamLimit,
+      TRUST_PROXY: ['loopback'],
+      LOG_PROMPTS: logPrompts,
+      REQUEST_TIMEOUT_SECONDS: 1,
       RESULT_TTL_SECONDS: 100,
-      LOG_LEVEL: 'silent',
+      LOG_LEVEL: log ? 'info' : 'silent',
     },
   })
 
