@@ -1,4 +1,8 @@
 import type { ErrorBody, ErrorCode } from '@sdcpu/contract'
+import { authorizationHeader } from './api-key.ts'
+
+/** What a call may say; headers as a plain object. */
+type Call = Omit<RequestInit, 'headers'> & { headers?: Record<string, string> }
 
 // The API answers these calls at once; whoever is silent for longer is not there.
 const TIMEOUT_MS = 15_000
@@ -27,7 +31,7 @@ export class ApiError extends Error {
  * Calls the API and returns its JSON, or nothing where the answer has no body (204).
  * @throws ApiError on every other outcome; an abort by `signal` is passed on as it is.
  */
-export async function callApi<Reply>(path: string, init: RequestInit = {}): Promise<Reply> {
+export async function callApi<Reply>(path: string, init: Call = {}): Promise<Reply> {
   return readReply<Reply>(await send(path, init))
 }
 
@@ -70,11 +74,12 @@ async function readReply<Reply>(response: Response): Promise<Reply> {
   throw toApiError(response, body)
 }
 
-async function send(path: string, init: RequestInit): Promise<Response> {
+async function send(path: string, init: Call): Promise<Response> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS)
   try {
     return await fetch(path, {
       ...init,
+      headers: { ...init.headers, ...authorizationHeader() },
       signal: init.signal ? AbortSignal.any([init.signal, timeout]) : timeout,
     })
   } catch (cause) {

@@ -122,6 +122,11 @@ export const en = {
 
   away: 'The service cannot be reached.',
   awayHint: 'Trying again by itself. Pictures in the queue go on being drawn.',
+  keyNeeded: 'This service needs a key.',
+  keyHint: 'Its operator gives it out; it is kept in this browser.',
+  keyWrong: 'The one kept in this browser is not known there.',
+  key: 'API key',
+  useKey: 'Use it',
   checkNow: 'Try now',
   tryAgain: 'Try again',
   tryAgainIn: (seconds: number) => `Try again in ${seconds} s`,

@@ -118,6 +118,11 @@ export const zh: Texts = {
 
   away: '暂时无法连接服务。',
   awayHint: '正在自动重试。队列中的图片会继续绘制。',
+  keyNeeded: '此服务需要密钥。',
+  keyHint: '请向运维者索取；密钥只保存在此浏览器中。',
+  keyWrong: '此浏览器中保存的密钥无效。',
+  key: 'API 密钥',
+  useKey: '使用',
   checkNow: '立即重试',
   tryAgain: '重试',
   tryAgainIn: (seconds) => `${seconds} 秒后可重试`,
