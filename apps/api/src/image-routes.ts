@@ -20,6 +20,7 @@ import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
 import type { Links } from './links.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
+import type { Webhooks } from './webhooks.ts'
 import type { ZodApp } from './zod-app.ts'
 
 const errors = { '4xx': ErrorBody, '5xx': ErrorBody }
@@ -70,6 +71,7 @@ export function addImageRoutes(
   app: ZodApp,
   {
     images,
+    webhooks,
     events,
     idempotency,
     links,
@@ -78,6 +80,7 @@ export function addImageRoutes(
     callerOf,
   }: {
     images: Images
+    webhooks: Webhooks
     events: (model: string) => JobEvents
     idempotency: Idempotency
     links: Links
@@ -100,12 +103,15 @@ export function addImageRoutes(
     },
     handler: async (request, reply) => {
       const caller = callerOf(request)
+      const { webhookUrl } = request.body
+      if (webhookUrl) webhooks.check(webhookUrl)
       const key = request.headers['idempotency-key']
       const id =
         key === undefined
           ? undefined
           : await idempotency.claim({ key, owner: caller.owner, body: request.body })
       let resource = await images.create(request.body, caller, { id, requestId: request.id })
+      if (webhookUrl) await webhooks.expect(resource.id, webhookUrl)
       logCreated(request, resource)
       reply.header('location', `/api/v1/images/${resource.id}`)
       const waitSeconds = readWaitSeconds(request.headers.prefer)

@@ -25,4 +25,4 @@ it('stops and starts the drawing of a model, while requests are still taken', as
   expect(await command('resume', 'demo')).toBe('demo: running, 1 images waiting, 0 held by workers\n')
   expect((await api.take()).data.id).toBe(id)
   await expect(command('stop', 'demo')).rejects.toThrow('Usage')
-})
+}, 180_000) // five processes are started

@@ -8,6 +8,7 @@ import {
   PictureStoreConfig,
 } from '@sdcpu/contract'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
+import { SafetyConfig } from '@sdcpu/safety'
 import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
@@ -26,6 +27,7 @@ export const WorkerConfig = z
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
     ...PictureStoreConfig.shape,
+    ...SafetyConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
