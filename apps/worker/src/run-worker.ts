@@ -46,7 +46,8 @@ export async function runWorker(
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
   processor = startProcessor({ engine, redis, config, log })
   waitingFor = undefined
-  log.info({ model: engine.model, loadMs: engine.loadMs }, 'ready')
+  const { model, threads, loadMs } = engine
+  log.info({ model, threads, loadMs, rssBytes: process.memoryUsage.rss() }, 'ready')
 
   function report(message: string): void {
     if (!stopping) waitingFor = message

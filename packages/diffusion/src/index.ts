@@ -1,10 +1,21 @@
+export { MODEL_CHECKS, type ModelCheck } from './check-files.ts'
+export { type CpuBudget, chooseThreads, readCpuBudget } from './cpu-budget.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
 export type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo, StageTimings } from './engine.ts'
 export { generate } from './generate.ts'
 export { MANIFEST_VERSION, Manifest } from './manifest.ts'
-export { describeModel, loadModel, type Model, readManifest } from './model.ts'
+export {
+  describeModel,
+  type LoadOptions,
+  loadDecoder,
+  loadDenoiser,
+  loadModel,
+  loadTextEncoders,
+  type Model,
+  readManifest,
+} from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'

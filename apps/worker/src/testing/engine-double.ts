@@ -21,6 +21,7 @@ export function createEngineDouble({
   const { promise: died, resolve: die } = Promise.withResolvers<Error>()
   return {
     model: { name: 'double', plan: 'fp32', nativeSize: 64, defaultSteps: 2 },
+    threads: 1,
     loadMs: 0,
     calls,
     died,
