@@ -22,7 +22,7 @@ export async function findPython(
   const python = join(environment, 'bin', 'python')
   const stamp = join(environment, '.complete')
   if (existsSync(stamp)) return python
-  say(`Making a Python environment in ${environment} (one time, 2 GB)...`)
+  say(`Making a Python environment in ${environment} (one time, 6 GB)...`)
   await rm(environment, { recursive: true, force: true })
   await runProcess('python3', ['-m', 'venv', environment], {
     label: 'python3 -m venv (on Debian: apt-get install python3-venv)',
