@@ -102,6 +102,6 @@ export async function readManifest(folder: string): Promise<Manifest> {
 }
 
 /** What the model says of itself to those who ask for pictures. */
-export function describeModel({ name, plan, unet, vae, defaultSteps }: Manifest): ModelInfo {
-  return { name, plan, nativeSize: unet.sampleSize * vae.spatialFactor, defaultSteps }
+export function describeModel({ name, plan, recommended, licence }: Manifest): ModelInfo {
+  return { name, plan, nativeSize: recommended.sizes[0]!.width, recommended, ...(licence && { licence }) }
 }
