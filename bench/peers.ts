@@ -84,7 +84,9 @@ async function measurePeer(
   const order = { ...work, engine, model, threads, repeats: options.repeats, converted }
   const script = join(PEERS, 'measure.py')
   const label = `measuring ${nameOf(work)} with ${engine}`
-  return JSON.parse(await runProcess(python, [script, JSON.stringify(order)], { label }))
+  const printed = await runProcess(python, [script, JSON.stringify(order)], { label })
+  // Libraries may have printed before.
+  return JSON.parse(printed.trimEnd().split('\n').at(-1)!)
 }
 
 /** Converts what a stage needs to OpenVINO's format, each part once, and gives the folder. */

@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 const MODEL = join(import.meta.dirname, '../packages/model-compiler/src/fixtures/models/twolevels')
 const SCRIPT = join(import.meta.dirname, '../scripts/bench.ts')
 
+// Each measurement is a process, and a start takes seconds where the cores have other work.
+const TIMEOUT_MS = 240_000
+
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sd-bench-'))
@@ -27,7 +30,7 @@ function run(...args: string[]): Promise<Outcome> {
 
 const readJson = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8'))
 
-describe('npm run bench', () => {
+describe('npm run bench', { timeout: TIMEOUT_MS }, () => {
   it('measures each stage and batch in a process of its own, as a table and as JSON', async () => {
     const { code, stdout, stderr } = await run('--batches', '1,2', '--steps', '1', '--out', 'all.json')
     expect(code, stderr).toBe(0)
