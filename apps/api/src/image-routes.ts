@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   CreateImages,
   ErrorBody,
@@ -60,6 +61,10 @@ const EventsHeaders = z.looseObject({
     .optional()
     .describe('Id of the last event received; what came after is sent again'),
 })
+
+function tagOf(resource: ImagesResource): string {
+  return `"${createHash('sha256').update(JSON.stringify(resource)).digest('base64url').slice(0, 22)}"`
+}
 
 /** Adds the native routes under `/api/v1/images`. */
 export function addImageRoutes(
@@ -137,10 +142,14 @@ export function addImageRoutes(
   })
 
   app.get('/api/v1/images/:id', {
-    schema: { params: IdParams, response: { 200: ImagesResource, ...errors } },
+    schema: { params: IdParams, response: { 200: ImagesResource, 304: Empty, ...errors } },
     handler: async (request, reply) => {
       const resource = await images.find(request.params.id, callerOf(request))
-      return reply.header('cache-control', 'no-store').send(resource)
+      // Whoever polls asks many times for one change, and says by the tag what it knows already.
+      const etag = tagOf(resource)
+      reply.header('cache-control', 'private, no-cache').header('etag', etag)
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+      return reply.send(resource)
     },
   })
 
