@@ -1,6 +1,7 @@
 import type { BatchShape, BatchTimes } from '@sdcpu/contract'
 
-export type Measured = BatchShape & BatchTimes & { images: number }
+type Times = Pick<BatchTimes, 'stepMs' | 'restMs'>
+export type Measured = BatchShape & Times & { images: number }
 export type QueuedImage = { id: string; shape: BatchShape; group: string; steps: number }
 export type RunningBatch = { images: QueuedImage[]; step: number }
 export type SimulatedWorker = { batchMaxSize: number; running?: RunningBatch }
@@ -58,7 +59,7 @@ function batchMs(images: QueuedImage[], measured: Measured[]): number {
  * How long such a batch takes: as measured, or else what the most similar one took, by the pixels that go through the
  * model. Time grows a little faster than pixels do, and batches save a little; both are small beside a wrong guess.
  */
-function timesOf(shape: BatchShape, images: number, measured: Measured[]): BatchTimes | undefined {
+function timesOf(shape: BatchShape, images: number, measured: Measured[]): Times | undefined {
   const pixels = (of: BatchShape & { images: number }) => of.width * of.height * of.images
   const own = { ...shape, images }
   const distance = (other: Measured) =>

@@ -22,9 +22,12 @@ export function createBatchTimer(
       const stepsMs = steps.reduce((sum, stepMs) => sum + stepMs, 0)
       const measured = { stepMs: stepsMs / steps.length, restMs: Math.max(0, ms - stepsMs) }
       const earlier = BatchTimes.safeParse(JSON.parse((await redis.hget(key, kind)) ?? 'null')).data
-      const mix = (name: keyof BatchTimes) =>
-        earlier ? earlier[name] + NEWEST_SHARE * (measured[name] - earlier[name]) : measured[name]
-      const times: BatchTimes = { stepMs: mix('stepMs'), restMs: mix('restMs') }
+      // The first batch of a kind pays for memory that later ones find; it counts only until there is a second.
+      const share = earlier && earlier.batches > 1 ? NEWEST_SHARE : 1
+      const mix = (name: 'stepMs' | 'restMs') =>
+        earlier ? earlier[name] + share * (measured[name] - earlier[name]) : measured[name]
+      const batches = (earlier?.batches ?? 0) + 1
+      const times: BatchTimes = { stepMs: mix('stepMs'), restMs: mix('restMs'), batches }
       await redis.multi().hset(key, kind, JSON.stringify(times)).expire(key, TTL_SECONDS).exec()
     },
   }

@@ -118,7 +118,7 @@ it('offers a model by the name it is given, in a queue of that name', async () =
   const job = await queue.add('image', { version: 1, id: 'fox', index: 0, prompt: 'x', seed: 7, ...shape })
   await job.waitUntilFinished(events)
   expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['Fox v2'])
-})
+}, 120_000)
 
 it('gives signs of life while it lives, and takes them back when it ends', async () => {
   const { redis, prefix, start } = setUp()
@@ -180,7 +180,7 @@ it('loses no image when the worker drawing it is killed: another draws it within
   const completed: string[] = []
   events.on('completed', ({ jobId }) => completed.push(jobId))
 
-  const doomed = start({ STEP_MS: '1500' })
+  const doomed = start({ STEP_MS: '15000' }) // four steps are longer than the other takes to start
   await doomed.line('ready')
   const job = await add()
   await begun()

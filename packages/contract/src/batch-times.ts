@@ -7,6 +7,8 @@ export const BatchTimes = z.object({
   stepMs: z.number(),
   /** Milliseconds of everything else: prompts, decoding, files. */
   restMs: z.number(),
+  /** How many batches were measured. */
+  batches: z.int().default(1),
 })
 export type BatchTimes = z.infer<typeof BatchTimes>
 
