@@ -40,11 +40,12 @@ describe.each(IMAGES)('the image of $part', ({ part, config, portName }) => {
     expect(readJson(last('HEALTHCHECK')).slice(2)).toEqual([portName, port, '/healthz'])
   })
 
-  it('sets no name that its config does not know', () => {
+  it('sets no name but those of its config, of the system and of ONNX Runtime', () => {
     const names = final.steps
       .filter(({ keyword }) => keyword === 'ENV')
       .flatMap(({ args }) => args.map((pair) => pair.split('=')[0]!))
-    expect(names.filter((name) => name !== 'PATH' && !(name in config))).toEqual([])
+    const known = [...Object.keys(config), 'PATH', 'ORT_DISABLE_TELEMETRY']
+    expect(names.filter((name) => !known.includes(name))).toEqual([])
   })
 
   it('copies what is there, and the sources of every package that the app depends on', () => {
@@ -91,6 +92,13 @@ describe('the three images', () => {
     const packages = imported.filter((name) => !/^[.]|^@sdcpu\//.test(name)).map(readPackageName)
     const named = /page\.json (@?[a-z].*?) >/.exec(read('docker/web.Dockerfile'))![1]!.split(' ')
     expect(named.sort()).toEqual([...new Set(packages)].sort())
+  })
+
+  it('report nothing of what they draw to the makers of ONNX Runtime', () => {
+    const environment = readImage('worker')
+      .stages.at(-1)!
+      .steps.filter(({ keyword }) => keyword === 'ENV')
+    expect(environment.flatMap(({ args }) => args)).toContain('ORT_DISABLE_TELEMETRY=1')
   })
 
   it('hold the demo model in the worker alone', () => {

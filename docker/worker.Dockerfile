@@ -45,8 +45,10 @@ COPY --from=dependencies /app /app
 COPY --from=sources /app /app
 # What it downloads and compiles: a volume, since the rest may be read-only.
 COPY --from=sources --chown=10001:10001 /data /data
+# ONNX Runtime's official builds report to Microsoft unless they are told not to before they start.
 ENV PATH=/usr/local/bin \
-    DATA_DIR=/data
+    DATA_DIR=/data \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /app
 USER 10001:10001
 EXPOSE 5002
