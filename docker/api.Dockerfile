@@ -14,6 +14,9 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
 WORKDIR /app
 COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
 COPY packages/contract/package.json packages/contract/
+COPY packages/pictures/package.json packages/pictures/
+COPY packages/redis/package.json packages/redis/
+COPY packages/safety/package.json packages/safety/
 COPY apps/api/package.json apps/api/
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     --mount=type=cache,id=sdcpu-pnpm,target=/pnpm \
@@ -28,6 +31,9 @@ RUN --mount=type=cache,id=sdcpu-pnpm,target=/pnpm \
 FROM ${BASE} AS sources
 WORKDIR /app
 COPY packages/contract/src packages/contract/src
+COPY packages/pictures/src packages/pictures/src
+COPY packages/redis/src packages/redis/src
+COPY packages/safety/src packages/safety/src
 COPY apps/api/src apps/api/src
 COPY docker/end-early.ts docker/healthcheck.ts docker/
 # A checkout may be private to whoever made it; the image's user is somebody else.

@@ -37,7 +37,7 @@ COPY --from=runtime /runtime/var/lib/dpkg/status.d /build/packages
 COPY --from=page /build/page.json /build/
 RUN --mount=type=cache,id=sdcpu-pnpm,target=/pnpm \
     pnpm sbom --prod --filter @sdcpu/web --sbom-type application --sbom-format cyclonedx --sbom-spec-version 1.6 --store-dir /pnpm --out /build/sbom.json \
-    && node /build/complete-sbom.ts /build/sbom.json /build/packages /build/page.json react react-dom @tanstack/react-query > sbom.cdx.json \
+    && node /build/complete-sbom.ts /build/sbom.json /build/packages /build/page.json @fontsource-variable/geist @tanstack/react-query idb lucide-react react react-dom > sbom.cdx.json \
     && sh /build/trim-dependencies.sh /app
 
 FROM ${BASE} AS sources

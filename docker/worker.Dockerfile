@@ -16,6 +16,9 @@ COPY package.json pnpm-lock.yaml pnpm-workspace.yaml ./
 COPY packages/contract/package.json packages/contract/
 COPY packages/diffusion/package.json packages/diffusion/
 COPY packages/model-compiler/package.json packages/model-compiler/
+COPY packages/pictures/package.json packages/pictures/
+COPY packages/redis/package.json packages/redis/
+COPY packages/safety/package.json packages/safety/
 COPY apps/worker/package.json apps/worker/
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     --mount=type=cache,id=sdcpu-pnpm,target=/pnpm \
@@ -34,6 +37,9 @@ COPY packages/contract/src packages/contract/src
 COPY packages/diffusion/src packages/diffusion/src
 COPY packages/model-compiler/assets packages/model-compiler/assets
 COPY packages/model-compiler/src packages/model-compiler/src
+COPY packages/pictures/src packages/pictures/src
+COPY packages/redis/src packages/redis/src
+COPY packages/safety/src packages/safety/src
 COPY apps/worker/src apps/worker/src
 COPY docker/end-early.ts docker/healthcheck.ts docker/
 # A checkout may be private to whoever made it; the image's user is somebody else.

@@ -18,15 +18,18 @@ type Rule = {
 }
 
 const RULES: Record<string, Rule> = {
-  'apps/api': { ours: ['contract'], never: ['onnxruntime-node'] },
+  'apps/api': { ours: ['contract', 'pictures', 'redis', 'safety'], never: ['onnxruntime-node'] },
   'apps/web': { ours: ['contract'], never: ['bullmq', 'ioredis', 'onnxruntime-node'] },
-  'apps/worker': { ours: ['contract', 'diffusion', 'model-compiler'] },
+  'apps/worker': { ours: ['contract', 'diffusion', 'model-compiler', 'pictures', 'redis', 'safety'] },
   'packages/contract': { ours: [], only: ['zod'] },
   'packages/diffusion': { ours: [], never: SERVICE_LIBRARIES },
   'packages/model-compiler': { ours: ['diffusion'], never: SERVICE_LIBRARIES },
   docker: { ours: [] },
+  'packages/pictures': { ours: ['contract'], never: ['bullmq', 'fastify'] },
+  'packages/safety': { ours: [], only: ['zod'] },
+  'packages/redis': { ours: [], never: ['bullmq', 'fastify'] },
   e2e: { ours: [] },
-  scripts: { ours: ['diffusion', 'model-compiler'] },
+  scripts: { ours: ['diffusion', 'model-compiler', 'redis'] },
 }
 
 // The browser tests start the product the way a person does, and find a browser the way `npm test` does. What starts
