@@ -229,14 +229,13 @@ export function addImageRoutes(
         },
       )
     const stream = new AbortController()
-    const hangUp = () => stream.abort()
-    reply.raw.once('close', hangUp)
+    const forget = onHangUp(reply, () => stream.abort())
     streams.add(stream)
     try {
       await run(stream)
     } finally {
       streams.delete(stream)
-      reply.raw.off('close', hangUp)
+      forget()
     }
   }
 
@@ -252,8 +251,7 @@ export function addImageRoutes(
   ): Promise<ImagesResource> {
     const record = await images.findRecord(resource.id, caller)
     const hungUp = new AbortController()
-    const onClose = () => hungUp.abort()
-    reply.raw.once('close', onClose)
+    const forget = onHangUp(reply, () => hungUp.abort())
     const signal = AbortSignal.any([hungUp.signal, AbortSignal.timeout(waitSeconds * 1000)])
     try {
       for await (const update of followImages({ images, events: events(record.request.model) }, record, {
@@ -263,10 +261,17 @@ export function addImageRoutes(
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
-      reply.raw.off('close', onClose)
+      forget()
     }
     return hungUp.signal.aborted && cancelsOnHangUp
       ? images.cancel(resource.id, caller)
       : images.find(resource.id, caller)
   }
+}
+
+/** Calls `listener` when the caller hangs up, or at once where it has done so already. Gives what ends that. */
+function onHangUp({ raw }: FastifyReply, listener: () => void): () => void {
+  raw.once('close', listener)
+  if (raw.destroyed) listener()
+  return () => raw.off('close', listener)
 }
