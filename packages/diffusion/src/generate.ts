@@ -1,6 +1,7 @@
 import { type BatchSettings, findWarnings, isGuided, settleBatch } from './batch-settings.ts'
 import { decode, type Pixels } from './decode.ts'
 import { encodeBatch } from './encode-batch.ts'
+import { encodePictures } from './encode-pictures.ts'
 import type { DrawnImage, GenerateOptions, ImageInput, StageTimings } from './engine.ts'
 import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
@@ -9,8 +10,8 @@ import { samplerLabel } from './sampler-table.ts'
 import type { TimestepSpacing } from './scheduler-config.ts'
 
 /**
- * Draws a batch of pictures of one shape, sampler and guidance: encodes the prompts, samples latents, decodes them and
- * writes PNGs. A picture does not depend on what else is in its batch.
+ * Draws a batch of pictures of one shape, sampler and guidance, and of one strength where they begin with images:
+ * encodes prompts and images, samples latents, decodes them and writes PNGs. A picture does not depend on what else is in its batch.
  * @throws RangeError when a setting is not possible, or the inputs differ in one that a batch shares
  */
 export async function generate(
@@ -19,15 +20,22 @@ export async function generate(
   { onStep }: GenerateOptions = {},
 ): Promise<DrawnImage[]> {
   const settings = settleBatch(model.manifest, inputs)
-  const { width, height, steps, sampler, guidance } = settings
+  const { width, height, steps, sampler, guidance, strength } = settings
   const clock = createClock()
   const { groups, tokenCounts } = await encodeBatch(model, inputs, { guided: isGuided(guidance) })
   const encoded = clock()
+  const files = inputs.flatMap(({ image }) => image ?? [])
+  const pictures = strength === undefined ? [] : await encodePictures(model, files, { width, height })
+  const encodedImages = clock()
   const stepMs: number[] = []
   const { latents, shape } = await sample(
     spaced(model, settings.timestepSpacing),
     groups,
-    { ...settings, seeds: inputs.map((input) => input.seed) },
+    {
+      ...settings,
+      seeds: inputs.map((input) => input.seed),
+      from: strength === undefined ? undefined : { pictures, strength },
+    },
     {
       onStep(step) {
         stepMs.push(clock())
@@ -40,6 +48,7 @@ export async function generate(
   const pngs = await Promise.all(inputs.map((input, i) => toPng(model, input, settings, pixels[i]!)))
   const timingsMs: StageTimings = {
     encodePrompts: encoded,
+    ...(strength !== undefined && { encodeImage: encodedImages }),
     steps: stepMs,
     decode: decoded,
     encodePng: clock(),
@@ -53,6 +62,7 @@ export async function generate(
     timingsMs,
     sampler,
     guidance,
+    ...(strength !== undefined && { strength }),
     tokenCounts: tokenCounts[i]!,
     warnings: findWarnings(input, settings),
   }))
@@ -78,7 +88,7 @@ function createClock(): () => number {
 async function toPng(
   model: Model,
   { prompt, negativePrompt, seed }: ImageInput,
-  { steps, sampler, guidance }: BatchSettings,
+  { steps, sampler, guidance, strength }: BatchSettings,
   { rgb, width, height }: Pixels,
 ): Promise<Uint8Array> {
   const parameters = formatParameters({
@@ -87,6 +97,7 @@ async function toPng(
     steps,
     sampler: samplerLabel(sampler),
     guidance,
+    strength,
     seed,
     width,
     height,

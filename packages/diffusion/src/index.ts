@@ -1,5 +1,7 @@
+export { DEFAULT_STRENGTH, drawnSteps } from './batch-settings.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
+export { type EncodedPicture, encodePicture, encodePictures } from './encode-pictures.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
 export type {
   DrawnImage,
@@ -16,6 +18,7 @@ export { describeModel, loadModel, type Model, readManifest } from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'
+export { MAX_PICTURE_PIXELS, type RgbPicture, readPicture } from './read-picture.ts'
 export { sample } from './sample.ts'
 export { type Denoise, sampleEulerAncestral } from './sampler.ts'
 export {

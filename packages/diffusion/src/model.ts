@@ -18,6 +18,8 @@ export type Model = {
   textEncoder2: GraphSession
   denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
   decoder: GraphSession[]
+  /** Opens the encoder when it is first needed: few pictures begin with one, and it takes memory. */
+  openEncoder: () => Promise<GraphSession[]>
 }
 
 const HASH_CHUNK_BYTES = 4 << 20
@@ -36,8 +38,12 @@ export async function loadModel(folder: string, { threads }: { threads: number }
     throw new ModelError(
       `model.json lists ${manifest.graphs.denoiser.length} denoiser graphs; 3 are expected`,
     )
-  const decoder: GraphSession[] = []
-  for (const name of manifest.graphs.decoder) decoder.push(await open(name))
+  const openAll = async (names: string[]) => {
+    const sessions: GraphSession[] = []
+    for (const name of names) sessions.push(await open(name))
+    return sessions
+  }
+  let encoder: Promise<GraphSession[]> | undefined
   return {
     manifest,
     tokenizer: await loadTokenizer(join(folder, 'tokenizer')),
@@ -45,7 +51,11 @@ export async function loadModel(folder: string, { threads }: { threads: number }
     textEncoder: await open(manifest.graphs.textEncoder),
     textEncoder2: await open(manifest.graphs.textEncoder2),
     denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
-    decoder,
+    decoder: await openAll(manifest.graphs.decoder),
+    openEncoder() {
+      encoder ??= openAll(manifest.graphs.encoder)
+      return encoder
+    },
   }
 }
 
