@@ -5,7 +5,7 @@ import fastify, { type FastifyReply, type FastifyRequest, LogController } from '
 import type { Redis } from 'ioredis'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
 import type { ApiConfig } from './config.ts'
-import { addImageRoutes } from './image-routes.ts'
+import { addImageRoutes, BODY_LIMIT_BYTES } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
@@ -13,7 +13,6 @@ import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
-const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
 /** Builds the API; `main.ts` makes it listen, tests inject. */
@@ -39,7 +38,7 @@ export function buildApp({
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
   function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const error = toApiError(thrown)
+    const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
     const body: ErrorBody = {
       error: { code: error.code, message: publicMessage(error), requestId: request.id },

@@ -1,7 +1,10 @@
-import { CreateImages, ErrorBody, ImagesResource } from '@sdcpu/contract'
+import { CreateImages, ErrorBody, ImagesResource, MAX_INPUT_CHARACTERS } from '@sdcpu/contract'
 import { z } from 'zod'
 import type { Images } from './images.ts'
 import type { ZodApp } from './zod-app.ts'
+
+/** Two prompts of 2000 characters, each escaped as two \uXXXX, and the rest but for an image to begin with. */
+export const BODY_LIMIT_BYTES = 64 * 1024
 
 const errors = { '4xx': ErrorBody, '5xx': ErrorBody }
 
@@ -12,6 +15,7 @@ const IdParams = Params.pick({ id: true })
 /** Adds the native routes under `/api/v1/images`. */
 export function addImageRoutes(app: ZodApp, images: Images): void {
   app.post('/api/v1/images', {
+    bodyLimit: BODY_LIMIT_BYTES + MAX_INPUT_CHARACTERS,
     schema: { body: CreateImages, response: { 202: ImagesResource, ...errors } },
     handler: async (request, reply) => {
       const resource = await images.create(request.body)

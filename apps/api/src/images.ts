@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
+  drawnSteps,
   ErrorCode,
   type Image,
   ImageProgress,
@@ -10,6 +11,7 @@ import {
   imageBytesKey,
   imageJobId,
   imageRequestKey,
+  inputImageKey,
   knownForSeconds,
   parseSize,
   seedOf,
@@ -18,6 +20,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { ApiError, fixedMessage } from './api-error.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
+import { readInputImage } from './input-image.ts'
 import type { Models } from './models.ts'
 import type { Queues } from './queues.ts'
 import { reply } from './redis.ts'
@@ -71,13 +74,15 @@ export function createImages({
 
   function enqueue({ id, request }: RequestRecord): Promise<unknown> {
     const { model, n, seed, size } = request
-    const { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing } = request
-    const drawn = { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing }
+    const { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing, strength } = request
+    const drawn = { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing, strength }
+    // A worker that knows nothing of images to begin with must not draw one of these from the prompt alone.
+    const version = strength === undefined ? 2 : 3
     const age = knownForSeconds(resultTtlSeconds)
     return queues(model).addBulk(
       Array.from({ length: n }, (_, index) => ({
         name: 'image',
-        data: { version: 2, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size) },
+        data: { version, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size) },
         opts: {
           jobId: imageJobId(id, index),
           attempts: ATTEMPTS,
@@ -101,7 +106,7 @@ export function createImages({
     const job = await reply(queue.getJob(jobId))
     const progress = ImageProgress.safeParse(job?.progress).data
     const status = toImageStatus(state, progress !== undefined)
-    const image = { index, seed: seedOf(request.seed, index), status, steps: request.steps }
+    const image = { index, seed: seedOf(request.seed, index), status, steps: drawnSteps(request) }
     if (status === 'running') return { ...image, step: progress?.step }
     if (status === 'failed') return { ...image, error: toImageError(job?.failedReason) }
     if (status !== 'succeeded') return image
@@ -121,12 +126,14 @@ export function createImages({
 
   return {
     async create(body) {
-      const request = resolveRequest(body, await models.choose(body.model))
+      const input = body.image === undefined ? undefined : await readInputImage(body.image)
+      const request = resolveRequest(body, await models.choose(body.model), input)
       await admit(request)
       const record: RequestRecord = { id: randomUUID(), createdAt: new Date().toISOString(), request }
       const ttlSeconds = knownForSeconds(resultTtlSeconds)
       // Before the jobs, so that no image is ever drawn that cannot be found.
       await reply(redis.set(imageRequestKey(prefix, record.id), JSON.stringify(record), 'EX', ttlSeconds))
+      if (input) await reply(redis.set(inputImageKey(prefix, record.id), input.bytes, 'EX', resultTtlSeconds))
       await reply(enqueue(record))
       return toResource(
         record,
@@ -166,8 +173,14 @@ function toResource({ id, createdAt, request }: RequestRecord, images: Image[]):
   return { id, status: toRequestStatus(images.map(({ status }) => status)), createdAt, request, images }
 }
 
-function toQueued({ seed, steps }: ImageRequest, index: number): Image {
-  return { index, seed: seedOf(seed, index), status: 'queued', steps }
+function toQueued(request: ImageRequest, index: number): Image {
+  return { index, seed: seedOf(request.seed, index), status: 'queued', steps: drawnSteps(request) }
+}
+
+// What these codes mean of an image that was queued: its request was found good but for the picture's inside.
+const INPUT_FAULTS: Partial<Record<ErrorCode, string>> = {
+  invalid_request: 'The image to begin with is damaged: its header could be read, but not all of it.',
+  expired: 'The image to begin with was gone before its turn came. Send the request again.',
 }
 
 // Workers fail a job with one of our codes; anything else is BullMQ's own reason, such as a job that is gone.
@@ -175,5 +188,5 @@ function toImageError(failedReason: string | undefined): NonNullable<Image['erro
   if (failedReason === undefined)
     return { code: 'expired', message: 'Nothing is known of this image any more.' }
   const code = ErrorCode.safeParse(failedReason).data ?? 'generation_failed'
-  return { code, message: fixedMessage(code) }
+  return { code, message: INPUT_FAULTS[code] ?? fixedMessage(code) }
 }

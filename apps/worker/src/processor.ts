@@ -5,8 +5,9 @@ import {
   type ImageResult,
   imageBytesKey,
   imagesQueueName,
+  inputImageKey,
 } from '@sdcpu/contract'
-import type { DrawnImage, Engine, ImageInput } from '@sdcpu/diffusion'
+import { type DrawnImage, type Engine, type ImageInput, readPicture } from '@sdcpu/diffusion'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -20,7 +21,7 @@ const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may s
 // die with a poisonous one. So its own limit is out of reach, and `begun` decides.
 const MAX_STALLED_COUNT = 1000
 
-type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number }
+type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; input: ImageInput; begun: number }
 type Drawn = { image: DrawnImage; batchSize: number }
 
 export type Processor = {
@@ -61,7 +62,7 @@ export function startProcessor({
   worker.on('stalled', (job) => log.warn({ job }, 'took up a job that another worker lost'))
 
   async function handle(job: Job<ImageJob, ImageResult>, token?: string): Promise<ImageResult> {
-    const held = hold(job)
+    const held = await hold(job)
     try {
       const { image, batchSize } = await batcher.submit(held)
       // Bytes first: a job that has succeeded always has an image behind it.
@@ -78,7 +79,7 @@ export function startProcessor({
     }
   }
 
-  function hold(job: Job<ImageJob, ImageResult>): Held {
+  async function hold(job: Job<ImageJob, ImageResult>): Promise<Held> {
     const image = ImageJob.safeParse(job.data)
     if (!image.success) {
       log.error({ err: image.error, job: job.id }, 'not a job this worker understands')
@@ -89,7 +90,27 @@ export function startProcessor({
       log.error({ job: job.id, begun }, 'given up: it was begun too often and never ended')
       throw new UnrecoverableError('generation_failed' satisfies ErrorCode)
     }
-    return { job, image: image.data, begun }
+    return { job, image: image.data, input: await toInput(image.data, job), begun }
+  }
+
+  /**
+   * What the engine is given. A picture to begin with is read here and not by the engine, so that a damaged one harms no
+   * batch mates.
+   */
+  async function toInput(image: ImageJob, job: Job<ImageJob, ImageResult>): Promise<ImageInput> {
+    const { version: _version, id, index: _index, ...input } = image
+    if (input.strength === undefined) return input
+    const file = await redis.getBuffer(inputImageKey(config.REDIS_PREFIX, id))
+    if (!file) {
+      log.error({ job: job.id }, 'the image to begin with is gone')
+      throw new UnrecoverableError('expired' satisfies ErrorCode)
+    }
+    try {
+      return { ...input, image: await readPicture(file, input) }
+    } catch (err) {
+      log.error({ err, job: job.id }, 'the image to begin with cannot be read')
+      throw new UnrecoverableError('invalid_request' satisfies ErrorCode)
+    }
   }
 
   async function draw(batch: Held[]): Promise<Drawn[]> {
@@ -97,7 +118,7 @@ export function startProcessor({
     await Promise.all(batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0 })))
     const start = performance.now()
     const images = await engine.generate(
-      batch.map(({ image }) => toInput(image)),
+      batch.map(({ input }) => input),
       { onStep: (step) => reportStep(batch, step) },
     )
     const { width, height, steps, sampler, guidance } = batch[0]!.image
@@ -132,10 +153,6 @@ class HandedBack extends Error {}
 // A job that was begun before failed or crashed then, and is drawn alone: it takes no batch mates along.
 function groupOf({ job, image, begun }: Held): string {
   return begun > 0 ? `alone ${job.id}` : batchGroup(image)
-}
-
-function toInput({ version, id, index, ...input }: ImageJob): ImageInput {
-  return input
 }
 
 function toResult(image: DrawnImage, batchSize: number): ImageResult {

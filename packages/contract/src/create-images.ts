@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { InputImage, Strength } from './input-image.ts'
 import { SAMPLER_NAMES, type SamplerName, samplerNamed } from './samplers.ts'
 
 export const MAX_PROMPT_CHARACTERS = 2000 // some 450 tokens of English: six chunks, the longest that people share
@@ -61,11 +62,7 @@ const size = z
       `size is ${shown(issue.input)}; it must be WIDTHxHEIGHT, both multiples of ${SIDE_MULTIPLE} from ${MIN_SIDE} to ${MAX_SIDE}`,
   })
 
-/**
- * The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps, guidance,
- * sampler, timestep spacing). What a model predicts is a matter of its weights and no setting of a request.
- */
-export const CreateImages = z.strictObject(
+const Fields = z.strictObject(
   {
     prompt,
     n: wholeNumber('n', 1, MAX_IMAGES).default(1),
@@ -80,6 +77,8 @@ export const CreateImages = z.strictObject(
       .default(false),
     timestepSpacing: timestepSpacing.optional(),
     model: model.optional(),
+    image: InputImage.optional(),
+    strength: Strength.optional(),
     format: z
       .literal('png', { error: (issue) => `format is ${shown(issue.input)}; only "png" is made` })
       .default('png'),
@@ -89,6 +88,18 @@ export const CreateImages = z.strictObject(
       issue.code === 'unrecognized_keys'
         ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
         : 'the body must be a JSON object',
+  },
+)
+/**
+ * The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps, guidance,
+ * sampler, timestep spacing). What a model predicts is a matter of its weights and no setting of a request.
+ */
+export const CreateImages = Fields.refine(
+  ({ image, strength }) => image !== undefined || strength === undefined,
+  {
+    path: ['strength'],
+    error: (issue) =>
+      `strength is ${(issue.input as { strength: number }).strength}, but there is no image to begin with`,
   },
 )
 export type CreateImages = z.infer<typeof CreateImages>

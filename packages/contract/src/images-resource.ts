@@ -27,6 +27,10 @@ export const ImageRequest = z.object({
   emphasis: z.boolean().optional(),
   /** Only where the caller asked for one. */
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+  /** How far from the image to go; only where there is one to begin with. */
+  strength: z.number().optional(),
+  /** The image to begin with, as it was sent. */
+  image: z.object({ bytes: z.int(), width: z.int(), height: z.int() }).optional(),
   format: z.literal('png'),
 })
 export type ImageRequest = z.infer<typeof ImageRequest>
@@ -34,6 +38,8 @@ export type ImageRequest = z.infer<typeof ImageRequest>
 /** Milliseconds spent on the batch an image was drawn in. */
 export const ImageTimings = z.object({
   encodePrompts: z.number(),
+  /** Only where there was an image to begin with. */
+  encodeImage: z.number().optional(),
   steps: z.array(z.number()),
   decode: z.number(),
   encodePng: z.number(),
@@ -57,6 +63,7 @@ export const Image = z.object({
   status: ImageStatus,
   /** Steps done, while it runs. */
   step: z.int().optional(),
+  /** Steps to be done: those asked for, or of an image the share that `strength` says. */
   steps: z.int(),
   /** Left out again when the bytes have expired. */
   url: z.string().optional(),
