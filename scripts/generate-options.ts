@@ -1,5 +1,11 @@
 import { parseArgs } from 'node:util'
-import { SAMPLER_NAMES, type SamplerName, samplerNamed } from '@sdcpu/diffusion'
+import {
+  MODEL_CHECKS,
+  type ModelCheck,
+  SAMPLER_NAMES,
+  type SamplerName,
+  samplerNamed,
+} from '@sdcpu/diffusion'
 import { type LoraChoice, TINY_DECODER, type VaeChoice } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 import { readVaeChoice, VAE_OPTIONS } from './vae-option.ts'
@@ -26,7 +32,8 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --decoder-source SOURCE
                  where the tiny decoder comes from, as with --vae (default ${TINY_DECODER})
   --plan PLAN    how the model computes: fp32 (default)
-  --threads N    CPU threads (default: all this process may use)
+  --threads N    CPU threads (default: the physical cores this process may use, within its CPU quota)
+  --check HOW    how the compiled files are checked: quick (default), or full, which reads every byte
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
   --json         print one line of JSON: seed, size, steps, sampler, guidance, token counts, warnings,
                  plan, timings, memory, files`
@@ -60,6 +67,7 @@ export type GenerateOptions = {
   vae: VaeChoice | undefined
   plan: 'fp32'
   threads: number | undefined
+  check: ModelCheck
   out: string
   json: boolean
 }
@@ -91,6 +99,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     vae: orUsageError(() => readVaeChoice(values)),
     plan: values.plan,
     threads: readInteger('threads', values.threads, 1, 1024),
+    check: readCheck(values.check),
     out: values.out,
     json: values.json,
   }
@@ -122,6 +131,7 @@ function parse(args: string[]) {
         ...VAE_OPTIONS,
         plan: { type: 'string', default: 'fp32' },
         threads: { type: 'string' },
+        check: { type: 'string', default: 'quick' },
         out: { type: 'string', default: 'out.png' },
         json: { type: 'boolean', default: false },
       },
@@ -152,6 +162,12 @@ function readSampler(text: string | undefined): SamplerName | undefined {
   const name = samplerNamed(text)
   if (!name) throw new UsageError(`--sampler is ${text}; it must be one of ${SAMPLER_NAMES.join(', ')}`)
   return name
+}
+
+function readCheck(text: string): ModelCheck {
+  const check = MODEL_CHECKS.find((name) => name === text)
+  if (!check) throw new UsageError(`--check is ${text}; it must be ${MODEL_CHECKS.join(' or ')}`)
+  return check
 }
 
 function readStrength(text: string | undefined): number | undefined {

@@ -20,7 +20,7 @@ const run = (...args: string[]) => runScript('generate.ts', args, { cwd: folder 
 
 describe('npm run generate', () => {
   it('writes the pictures and one line of JSON', async () => {
-    const { code, stdout } = await run(
+    const { code, stdout, stderr } = await run(
       ...[
         'a red fox',
         '--model',
@@ -37,9 +37,10 @@ describe('npm run generate', () => {
       ...['--out', 'made/fox.png', '--json', '--threads', '1'],
     )
     expect(code).toBe(0)
+    expect(stderr).toContain('Loading the model for 1 thread, as set')
     expect(stdout.trimEnd().split('\n')).toHaveLength(1)
     const report = JSON.parse(stdout)
-    expect(report).toMatchObject({ seed: 4294967295, size: '96x64', steps: 2, plan: 'fp32' })
+    expect(report).toMatchObject({ seed: 4294967295, size: '96x64', steps: 2, plan: 'fp32', threads: 1 })
     expect(Object.keys(report.timingsMs)).toEqual(['load', 'encodePrompts', 'steps', 'decode', 'encodePng'])
     expect(report.timingsMs.steps).toHaveLength(2)
     expect(report.peakRssBytes).toBeGreaterThan(30e6)
@@ -174,6 +175,7 @@ describe('parseGenerateOptions', () => {
     [['a', '--decoder', 'huge'], /--decoder is huge; it must be tiny, or left out/],
     [['a', '--decoder-source', 'x'], /--decoder-source is x; it takes --decoder tiny/],
     [['a', '--vae', 'x', '--decoder', 'tiny'], /--vae x and --decoder tiny are two decoders; give one/],
+    [['a', '--check', 'none'], /--check is none; it must be quick or full/],
     [['a', '--colour'], /--colour/],
   ])('refuses %j', (args, message) => {
     expect(() => parseGenerateOptions(args)).toThrow(message)

@@ -2,7 +2,14 @@
 import { randomInt } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { DEFAULT_STRENGTH, type DrawnImage, drawnSteps, type ImageInput, startEngine } from '@sdcpu/diffusion'
+import {
+  chooseThreads,
+  DEFAULT_STRENGTH,
+  type DrawnImage,
+  drawnSteps,
+  type ImageInput,
+  startEngine,
+} from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
@@ -37,7 +44,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function draw(options: GenerateOptions): Promise<void> {
-  const { prompt, n, threads, plan } = options
+  const { prompt, n, plan, check } = options
   const started = performance.now()
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const image = options.image === undefined ? undefined : await readImage(options.image)
@@ -50,7 +57,9 @@ async function draw(options: GenerateOptions): Promise<void> {
     hub: await readHubOptions(process.env),
     onProgress: (progress) => say(progressLine(progress)),
   })
-  const engine = await startEngine({ modelDir: dir, threads })
+  const { threads, reason } = chooseThreads(options.threads)
+  say(`Loading the model for ${reason}`)
+  const engine = await startEngine({ modelDir: dir, threads, check })
   try {
     const load = performance.now() - started
     const { nativeSize, recommended } = engine.model
@@ -76,6 +85,7 @@ async function draw(options: GenerateOptions): Promise<void> {
       tokenCounts,
       warnings,
       plan: engine.model.plan,
+      threads,
       timingsMs: roundTimes({ load, ...images[0]!.timingsMs }),
       // maxRSS is in KiB.
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
@@ -114,6 +124,7 @@ type Report = {
   tokenCounts: DrawnImage['tokenCounts']
   warnings: string[]
   plan: string
+  threads: number
   timingsMs: Record<string, number | number[]>
   peakRssBytes: number
   files: string[]

@@ -17,11 +17,7 @@ import type { InputImage } from './input-image.ts'
  * @param input the picture to begin with, if there is one
  * @throws `invalid_request` where the model allows less than the service, or the strength leaves no step to draw
  */
-export function resolveRequest(
-  { image: _image, ...body }: CreateImages,
-  model: Model,
-  input?: InputImage,
-): ImageRequest {
+export function resolveRequest(body: CreateImages, model: Model, input?: InputImage): ImageRequest {
   const { nativeSize, defaultSteps, maxSteps, defaultGuidance, defaultSampler } = model
   if (body.steps !== undefined && body.steps > maxSteps)
     throw new ApiError(
@@ -30,8 +26,9 @@ export function resolveRequest(
     )
   const side = Math.min(nativeSize, MAX_SIDE)
   const steps = body.steps ?? defaultSteps
+  const { webhookUrl: _, image: _image, ...asked } = body // the webhook may carry a secret, and is nobody else's business
   return {
-    ...body,
+    ...asked,
     model: model.name,
     seed: body.seed ?? randomInt(MAX_SEED + 1),
     size: body.size ?? `${side}x${side}`,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { IMAGE_FORMATS } from './image-format.ts'
 import { InputImage, Strength } from './input-image.ts'
 import { SAMPLER_NAMES, type SamplerName, samplerNamed } from './samplers.ts'
 
@@ -12,6 +13,7 @@ export const MAX_STEPS = 50 // of any model, and as many as LCM and TCD have noi
 export const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 export const MAX_MODEL_CHARACTERS = 200 // a hub's names have 96 at most
 export const TIMESTEP_SPACINGS = ['linspace', 'leading', 'trailing'] as const
+export const MAX_EXPIRES_IN_SECONDS = 86_400 // no request is known for longer
 const SHOWN_CHARACTERS = 40 // of a value in a message: enough to recognise it
 
 const promptText = (name: string) =>
@@ -62,46 +64,71 @@ const size = z
       `size is ${shown(issue.input)}; it must be WIDTHxHEIGHT, both multiples of ${SIDE_MULTIPLE} from ${MIN_SIDE} to ${MAX_SIDE}`,
   })
 
-const Fields = z.strictObject(
-  {
-    prompt,
-    n: wholeNumber('n', 1, MAX_IMAGES).default(1),
-    seed: wholeNumber('seed', 0, MAX_SEED).optional(),
-    size: size.optional(),
-    steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
-    guidance: guidance.optional(),
-    negativePrompt: promptText('negativePrompt').optional(),
-    sampler: sampler.optional(),
-    emphasis: z
-      .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
-      .default(false),
-    timestepSpacing: timestepSpacing.optional(),
-    model: model.optional(),
-    image: InputImage.optional(),
-    strength: Strength.optional(),
-    format: z
-      .literal('png', { error: (issue) => `format is ${shown(issue.input)}; only "png" is made` })
-      .default('png'),
-  },
-  {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
-        : 'the body must be a JSON object',
-  },
-)
 /**
  * The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps, guidance,
  * sampler, timestep spacing). What a model predicts is a matter of its weights and no setting of a request.
  */
-export const CreateImages = Fields.refine(
-  ({ image, strength }) => image !== undefined || strength === undefined,
-  {
+export const CreateImages = z
+  .strictObject(
+    {
+      prompt: prompt.describe('What to draw; up to 2000 characters, an emoji being one'),
+      n: wholeNumber('n', 1, MAX_IMAGES).default(1).describe('How many images'),
+      seed: wholeNumber('seed', 0, MAX_SEED)
+        .optional()
+        .describe('Of image 0; image i has seed + i. Drawn and reported when absent'),
+      size: size.optional().describe('WIDTHxHEIGHT in pixels, multiples of 8; the model’s own when absent'),
+      steps: wholeNumber('steps', 1, MAX_STEPS)
+        .optional()
+        .describe('Denoising steps; models may allow fewer, see their `maxSteps`'),
+      guidance: guidance.optional().describe('Classifier-free guidance; 1 and less are none'),
+      negativePrompt: promptText('negativePrompt')
+        .optional()
+        .describe('What not to show; without effect where there is no guidance'),
+      sampler: sampler
+        .optional()
+        .describe('By its name here, or as other tools call it; the model’s own when absent'),
+      emphasis: z
+        .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
+        .default(false)
+        .describe('Whether brackets weigh words, as in AUTOMATIC1111'),
+      timestepSpacing: timestepSpacing.optional().describe('How steps are spread over the noise levels'),
+      image: InputImage.optional().describe(
+        'What to begin with, fitted to the size: base64 of a PNG, JPEG or WebP file of at most 8 MiB and 4096x4096 pixels, or a data URL of it',
+      ),
+      strength: Strength.optional().describe(
+        'How far from `image` to go: the share of the steps that is drawn; 0.5 when absent',
+      ),
+      model: model.optional().describe('One of `GET /api/v1/models`; the default one when absent'),
+      webhookUrl: z
+        .url({
+          protocol: /^https?$/,
+          error: (issue) => `webhookUrl is ${shown(issue.input)}; it must be an http or https address`,
+        })
+        .max(2000, { error: 'webhookUrl is longer than 2000 characters' })
+        .optional()
+        .describe('Where to send the whole request, signed, when it has ended; where the operator allows it'),
+      expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS)
+        .optional()
+        .describe('An image that is not begun by then is never drawn and fails with `deadline_exceeded`'),
+      format: z
+        .enum(IMAGE_FORMATS, {
+          error: (issue) => `format is ${shown(issue.input)}; it must be one of ${IMAGE_FORMATS.join(', ')}`,
+        })
+        .default('png'),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
+          : 'the body must be a JSON object',
+    },
+  )
+  .refine(({ image, strength }) => image !== undefined || strength === undefined, {
     path: ['strength'],
     error: (issue) =>
       `strength is ${(issue.input as { strength: number }).strength}, but there is no image to begin with`,
-  },
-)
+  })
+  .meta({ id: 'CreateImages' })
 export type CreateImages = z.infer<typeof CreateImages>
 
 /**
