@@ -15,6 +15,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'chart',
+          include: ['charts/tests/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // One product at a time on a machine of two cores.

@@ -24,12 +24,14 @@ const RULES: Record<string, Rule> = {
   'packages/contract': { ours: [], only: ['zod'] },
   'packages/diffusion': { ours: [], never: SERVICE_LIBRARIES },
   'packages/model-compiler': { ours: ['diffusion'], never: SERVICE_LIBRARIES },
+  charts: { ours: ['contract'] },
   e2e: { ours: [] },
   scripts: { ours: ['diffusion', 'model-compiler'] },
 }
 
-// The browser tests start the product the way a person does, and find a browser the way `npm test` does.
-const REACHES: Record<string, string> = { e2e: 'scripts' }
+// The browser tests start the product the way a person does, and find a browser the way `npm test` does. Those of the
+// chart hold it against the environment that the apps read.
+const REACHES: Record<string, string[]> = { charts: ['scripts', 'apps'], e2e: ['scripts'] }
 
 /** Lists what a file imports, types, re-exports and dynamic imports included. */
 export function findImports(file: string, source: string): string[] {
@@ -53,8 +55,8 @@ export function judgeImport(folder: string, file: string, specifier: string): st
   if (!rule) return `${folder} has no rule; add one to scripts/check-imports.ts`
   if (specifier.startsWith('.')) {
     const target = normalize(join(dirname(file), specifier))
-    const isInside = [folder, REACHES[folder]].some(
-      (reached) => reached && `${target}${sep}`.startsWith(reached + sep),
+    const isInside = [folder, ...(REACHES[folder] ?? [])].some((reached) =>
+      `${target}${sep}`.startsWith(reached + sep),
     )
     return isInside ? undefined : `reaches out of ${folder}; import the package by its name`
   }

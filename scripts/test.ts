@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createChildren } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
+import { findHelm } from './helm.ts'
 
 type Counts = { passed: number; failed: number }
 type Step = { title: string; run: () => Promise<Counts> }
@@ -17,6 +18,7 @@ const STEPS: Record<string, Step> = {
   imports: { title: 'Import directions', run: () => check('node scripts/check-imports.ts') },
   unused: { title: 'Unused files, exports and dependencies', run: () => check('knip') },
   unit: { title: 'Unit, Redis, golden and app tests', run: () => vitest('unit') },
+  chart: { title: 'Chart tests', run: chartTests },
   e2e: { title: 'Browser tests', run: browserTests },
 }
 
@@ -79,6 +81,12 @@ async function check(...commands: string[]): Promise<Counts> {
 async function browserTests(): Promise<Counts> {
   await findChromium(console.log) // here, because an installation would not fit in a test's time
   return vitest('e2e')
+}
+
+async function chartTests(): Promise<Counts> {
+  await findHelm(console.log) // here, because fetching it would not fit in a test's time
+  const table = await check('node charts/generate.ts --check')
+  return add(table, await vitest('chart'))
 }
 
 async function vitest(project: string): Promise<Counts> {

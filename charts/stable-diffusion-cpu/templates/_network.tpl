@@ -1,0 +1,73 @@
+{{/* Head of a component's NetworkPolicy. Call: (list $ "worker") */}}
+{{- define "sdcpu.networkPolicy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "sdcpu.componentName" . }}
+  labels:
+    {{- include "sdcpu.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "sdcpu.selectorLabels" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+{{- end -}}
+
+{{/* A peer: a component's pods. Call: (list $ "worker") */}}
+{{- define "sdcpu.peer" -}}
+- podSelector:
+    matchLabels:
+      {{- include "sdcpu.selectorLabels" . | nindent 6 }}
+{{- end -}}
+
+{{/* Names may be resolved anywhere: node-local caches are not pods that a selector finds. */}}
+{{- define "sdcpu.egressDns" -}}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- end -}}
+
+{{/* To address ranges, or everywhere. Call: (list cidrs) */}}
+{{- define "sdcpu.toCidrs" -}}
+{{- with index . 0 -}}
+to:
+{{- range . }}
+  - ipBlock: {cidr: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "sdcpu.egressRedis" -}}
+{{- if .Values.redis.enabled -}}
+- to:
+    {{- include "sdcpu.peer" (list . "redis") | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: 6379}
+{{- else -}}
+- ports:
+    - {protocol: TCP, port: {{ include "sdcpu.externalRedisPort" . }}}
+  {{- with include "sdcpu.toCidrs" (list .Values.networkPolicy.redisCidrs) }}
+  {{- . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Port of the external redis; 6379 where a Secret holds the address. */}}
+{{- define "sdcpu.externalRedisPort" -}}
+{{- regexFind ":[0-9]+(/|$)" .Values.externalRedis.url | trimPrefix ":" | trimSuffix "/" | default "6379" -}}
+{{- end -}}
+
+{{/* Callers from outside: those that the values name, or everybody. */}}
+{{- define "sdcpu.ingressFrom" -}}
+{{- $root := index . 0 -}}
+- ports:
+    - {protocol: TCP, port: {{ index . 2 }}}
+  {{- with $root.Values.networkPolicy.from }}
+  from:
+    {{- toYaml . | nindent 4 }}
+    {{- include "sdcpu.peer" (list $root "test") | nindent 4 }}
+    {{- if eq (index $ 1) "api" }}
+    {{- include "sdcpu.peer" (list $root "web") | nindent 4 }}
+    {{- end }}
+  {{- end }}
+{{- end -}}
