@@ -6,9 +6,9 @@ import { readLora } from './lora-option.ts'
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
   --seed N       0 to 4294967295; drawn and reported when absent. Picture i of several has seed N + i
-  --steps N      1 to 8; the model's own when absent
+  --steps N      1 to 50; the model's own when absent
   --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
-  --guidance N   how strictly the prompt is followed, 0 to 30; 1 and less are none (default 1)
+  --guidance N   how strictly the prompt is followed, 0 to 30; 1 and less are none; the model's own when absent
   --negative TEXT
                  what the picture shall not show; takes a guidance above 1
   --sampler NAME ${SAMPLER_NAMES.slice(0, 4).join(', ')},
@@ -24,7 +24,7 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
                  plan, timings, memory, files`
 
 const MAX_SEED = 0xffffffff
-const MAX_STEPS = 8 // turbo models are trained for 1 to 4; beyond 8 they only lose
+const MAX_STEPS = 50 // as many as LCM and TCD have noise levels for; Turbo models gain nothing beyond 8
 const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 const MAX_COUNT = 16 // one batch: memory grows with it
 const MIN_SIDE = 64

@@ -107,7 +107,7 @@ describe('npm run generate', () => {
     const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
     expect(code).toBe(2)
     expect(stdout).toBe('')
-    expect(stderr).toMatch(/^--steps is 80; it must be a whole number from 1 to 8\n\nUsage:/)
+    expect(stderr).toMatch(/^--steps is 80; it must be a whole number from 1 to 50\n\nUsage:/)
   })
 
   it('exits 1 with one sentence when the model is not there', async () => {

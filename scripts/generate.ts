@@ -51,9 +51,9 @@ async function draw(options: GenerateOptions): Promise<void> {
   const engine = await startEngine({ modelDir: dir, threads })
   try {
     const load = performance.now() - started
-    const { nativeSize, defaultSteps } = engine.model
+    const { nativeSize, recommended } = engine.model
     const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
-    const steps = options.steps ?? defaultSteps
+    const steps = options.steps ?? recommended.steps
     const seed = options.seed ?? randomInt(SEEDS)
     const settings = { prompt, ...readSettings(options), width, height, steps }
     const inputs = Array.from({ length: n }, (_, i) => ({ ...settings, seed: (seed + i) % SEEDS }))

@@ -1,4 +1,4 @@
-import { imagesQueueName } from '@sdcpu/contract'
+import { imagesQueueName, modelNameOf } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
 import {
   containers,
@@ -180,7 +180,7 @@ describe('scaling', () => {
   it('reads the lists that the queue has, and adds them up', async () => {
     const objects = await render({ set: { 'worker.keda.enabled': true, model: HUB } })
     const { spec } = find(objects, 'ScaledObject', `${RELEASE}-worker`)
-    const queue = imagesQueueName(`stabilityai/sdxl-turbo@${'a'.repeat(40)}`)
+    const queue = imagesQueueName('stabilityai/sdxl-turbo')
     const lists = Object.fromEntries(
       spec.triggers.map(({ name, metadata }: Manifest) => [name, metadata.listName]),
     )
@@ -198,18 +198,30 @@ describe('scaling', () => {
 })
 
 describe('the model', () => {
-  it('is what both sides of the queue call it', async () => {
-    const model = async (set: Record<string, unknown>, kubernetes?: string) =>
-      env(workerOf(await render({ set: { model: set }, kubernetes }))).MODEL
-    expect(await model({})).toBe('demo')
-    expect(await model(HUB)).toBe(`stabilityai/sdxl-turbo@${'a'.repeat(40)}`)
-    expect(await model({ source: 'pvc', pvc: { claimName: 'weights' } })).toBe('/source')
-    expect(await model({ source: 'pvc', pvc: { claimName: 'weights', path: 'a/b.safetensors' } })).toBe(
+  const reference = `registry.example.com/models/m@sha256:${'0'.repeat(64)}`
+  const sources: [Record<string, unknown>, string, string][] = [
+    [{}, 'demo', 'demo'],
+    [HUB, `stabilityai/sdxl-turbo@${'a'.repeat(40)}`, 'stabilityai/sdxl-turbo'],
+    [{ source: 'pvc', pvc: { claimName: 'weights' } }, '/source', 'weights'],
+    [
+      { source: 'pvc', pvc: { claimName: 'weights', path: 'a/b.safetensors' } },
       '/source/a/b.safetensors',
-    )
-    expect(await model({ source: 'hostPath', hostPath: { path: '/srv/x' } })).toBe('/source')
-    const reference = `registry.example.com/m@sha256:${'0'.repeat(64)}`
-    expect(await model({ source: 'image', image: { reference, path: 'm' } }, '1.35.0')).toBe('/source/m')
+      'b',
+    ],
+    [{ source: 'hostPath', hostPath: { folder: '/srv/turbo' } }, '/source', 'turbo'],
+    [{ source: 'hostPath', hostPath: { folder: '/srv', path: 'x' } }, '/source/x', 'x'],
+    [{ source: 'image', image: { reference } }, '/source', 'm'],
+    [{ source: 'image', image: { reference, path: 'n' } }, '/source/n', 'n'],
+    [{ ...HUB, name: 'turbo' }, `stabilityai/sdxl-turbo@${'a'.repeat(40)}`, 'turbo'],
+  ]
+  it.each(sources)('of %j is found where it is, and offered by a name', async (model, path, name) => {
+    const objects = await render({ set: { model }, kubernetes: '1.35.0' })
+    for (const component of ['api', 'worker'])
+      expect(env(podOf(objects, component).spec.containers[0])).toMatchObject({
+        MODEL: path,
+        MODEL_NAME: name,
+      })
+    if (path !== '/source' && !('name' in model)) expect(modelNameOf(path)).toBe(name)
   })
 
   it('opens the network to the hub only where it comes from there', async () => {
@@ -287,7 +299,7 @@ describe('exposure', () => {
     expect(await notes()).toContain(`port-forward svc/${RELEASE}-webui 5001:5001`)
     const set = { 'web.service.type': 'LoadBalancer', 'api.service.type': 'NodePort' }
     expect(await notes({ set })).toMatch(
-      new RegExp(`get service ${RELEASE}-webui --watch[sS]*get service ${RELEASE} -o jsonpath`),
+      new RegExp(`get service ${RELEASE}-webui --watch[\\s\\S]*get service ${RELEASE} -o jsonpath`),
     )
     const ingress = { 'web.ingress': { enabled: true, host: 'draw.example.com', tlsSecret: 'tls' } }
     expect(await notes({ set: ingress })).toContain('https://draw.example.com/')
@@ -338,7 +350,7 @@ describe('checks', () => {
       /acceptLicense is false; read the licence of a\/b/,
     ],
     ['a claim without a name', { 'model.source': 'pvc' }, /model\.pvc\.claimName is empty/],
-    ['a folder without a path', { 'model.source': 'hostPath' }, /model\.hostPath\.path is empty/],
+    ['a folder without a path', { 'model.source': 'hostPath' }, /model\.hostPath\.folder is empty/],
     [
       'an image without a reference',
       { 'model.source': 'image' },

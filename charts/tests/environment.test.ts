@@ -59,7 +59,7 @@ describe('the environment of the containers', async () => {
 
   it('hands both sides of the queue the same model and prefix', () => {
     const pick = (env: Env[]) =>
-      ['MODEL', 'REDIS_PREFIX', 'RESULT_TTL_SECONDS'].map(
+      ['MODEL_NAME', 'REDIS_PREFIX', 'RESULT_TTL_SECONDS'].map(
         (name) => env.find((entry) => entry.name === name)?.value,
       )
     expect(all.get('api')!.map(pick)).toEqual(all.get('worker')!.map(pick))

@@ -5,6 +5,7 @@ const STATUS: Record<ErrorCode, number> = {
   not_found: 404,
   image_not_found: 404,
   image_not_ready: 404,
+  model_not_found: 404,
   expired: 410,
   payload_too_large: 413,
   unsupported_media_type: 415,
@@ -20,8 +21,7 @@ const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
   generation_failed: 'The image could not be drawn. The same request may succeed another time.',
   internal: 'Something is wrong on our side.',
   unavailable: 'The service cannot reach its queue at the moment. Try again shortly.',
-  model_not_ready:
-    'No worker has announced its model yet, so its own size and steps are not known. Try again shortly, or name both.',
+  model_not_ready: 'No worker has loaded the model yet. Try again shortly.',
 }
 
 /** An answer that is not what was asked for. Answers with 5xx carry a fixed text in place of `message`. */

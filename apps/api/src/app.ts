@@ -7,21 +7,24 @@ import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
 import type { ApiConfig } from './config.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
-import { type ImagesQueue, reply as replyOf } from './redis.ts'
+import { addModelRoutes } from './model-routes.ts'
+import { createModels } from './models.ts'
+import type { Queues } from './queues.ts'
+import { reply as replyOf } from './redis.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
-const BODY_LIMIT_BYTES = 16 * 1024 // a prompt of 1000 characters, each escaped as two \uXXXX, and the rest
+const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
 /** Builds the API; `main.ts` makes it listen, tests inject. */
 export function buildApp({
   redis,
-  queue,
+  queues,
   config,
 }: {
   redis: Redis
-  queue: ImagesQueue
-  config: Pick<ApiConfig, 'MODEL' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'>
+  queues: Queues
+  config: Pick<ApiConfig, 'MODEL_NAME' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'>
 }): ZodApp {
   const app = withZod(
     fastify({
@@ -77,12 +80,18 @@ export function buildApp({
     await replyOf(redis.ping())
     return { status: 'ready' }
   })
+  const models = createModels({
+    redis,
+    prefix: config.REDIS_PREFIX,
+    defaultName: config.MODEL_NAME,
+  })
+  addModelRoutes(app, models)
   addImageRoutes(
     app,
     createImages({
       redis,
-      queue,
-      model: config.MODEL,
+      queues,
+      models,
       prefix: config.REDIS_PREFIX,
       queueLimit: config.QUEUE_LIMIT,
       resultTtlSeconds: config.RESULT_TTL_SECONDS,

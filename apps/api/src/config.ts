@@ -1,4 +1,4 @@
-import { DEFAULT_PREFIX, MAX_IMAGES } from '@sdcpu/contract'
+import { DEFAULT_PREFIX, MAX_IMAGES, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
 import { z } from 'zod'
 
 const wholeNumber = (least: number, limit: number) => z.coerce.number().int().min(least).max(limit)
@@ -13,11 +13,19 @@ export const ApiConfig = z.object({
     .min(1)
     .default(DEFAULT_PREFIX)
     .describe('Prefix of every key; the same for all parts'),
-  MODEL: z.string().min(1).default('demo').describe('Model the workers serve; also names the queue'),
+  MODEL: z
+    .string()
+    .optional()
+    .describe('Model of requests that name none, as its worker has it; default: one that is ready'),
+  MODEL_NAME: z
+    .string()
+    .max(MAX_MODEL_CHARACTERS)
+    .optional()
+    .describe('The same by the name it is offered by, where its worker has one set'),
   // Less would refuse a request for the most images even when nothing waits.
   QUEUE_LIMIT: wholeNumber(MAX_IMAGES, 100_000)
     .default(100)
-    .describe('Images that may wait; more are refused instead of waiting for too long'),
+    .describe('Images that may wait for a model; more are refused instead of waiting for too long'),
   RESULT_TTL_SECONDS: wholeNumber(1, 604_800).default(3600).describe('How long images are kept'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 })
@@ -31,7 +39,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
   const result = ApiConfig.safeParse(given)
   if (!result.success) throw new Error(`bad configuration:\n${z.prettifyError(result.error)}`)
-  return result.data
+  const { MODEL, MODEL_NAME = MODEL && modelNameOf(MODEL) } = result.data
+  return { ...result.data, MODEL_NAME }
 }
 
 /** The config as it may be logged. */

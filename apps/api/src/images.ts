@@ -1,4 +1,4 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
   ErrorCode,
@@ -11,9 +11,6 @@ import {
   imageJobId,
   imageRequestKey,
   knownForSeconds,
-  MAX_SEED,
-  ModelDescription,
-  modelKey,
   parseSize,
   seedOf,
 } from '@sdcpu/contract'
@@ -21,18 +18,20 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { ApiError, fixedMessage } from './api-error.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
-import { type ImagesQueue, reply } from './redis.ts'
+import type { Models } from './models.ts'
+import type { Queues } from './queues.ts'
+import { reply } from './redis.ts'
+import { resolveRequest } from './resolve-request.ts'
 
 const ATTEMPTS = 2 // a failure that repeats itself will not go away
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, which is when there is room again
-const START_RETRY_AFTER_SECONDS = 5 // a worker takes seconds to minutes to load its model
 
 /** A request as it is kept. */
 const RequestRecord = z.object({ id: z.string(), createdAt: z.string(), request: ImageRequest })
 type RequestRecord = z.infer<typeof RequestRecord>
 
 export type Images = {
-  /** @throws `queue_full`, `model_not_ready`, `unavailable` */
+  /** @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable` */
   create(body: CreateImages): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
   find(id: string): Promise<ImagesResource>
@@ -43,39 +42,25 @@ export type Images = {
 /** Admits, queues and reports images. */
 export function createImages({
   redis,
-  queue,
-  model,
+  queues,
+  models,
   prefix,
   queueLimit,
   resultTtlSeconds,
 }: {
   redis: Redis
-  queue: ImagesQueue
-  model: string
+  queues: Queues
+  models: Models
   prefix: string
   queueLimit: number
   resultTtlSeconds: number
 }): Images {
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
-  // Size and steps are resolved here from what a worker last announced, rather than later by the worker that
-  // draws: so the 202 tells what will be drawn, and all images of a request are of one shape.
-  async function resolve(body: CreateImages): Promise<ImageRequest> {
-    const announced = await reply(redis.get(modelKey(prefix, model)))
-    const own = announced === null ? undefined : ModelDescription.parse(JSON.parse(announced))
-    const size = body.size ?? (own && `${own.nativeSize}x${own.nativeSize}`)
-    const steps = body.steps ?? own?.defaultSteps
-    if (size === undefined || steps === undefined)
-      throw new ApiError('model_not_ready', 'no announcement', {
-        retryAfterSeconds: START_RETRY_AFTER_SECONDS,
-      })
-    return { ...body, model, seed: body.seed ?? randomInt(MAX_SEED + 1), size, steps }
-  }
-
   // Two requests at the same moment may both be admitted to the last place: the limit guards against a
   // flood, and a lock for exactness would cost every request.
-  async function admit(n: number): Promise<void> {
-    const waiting = await reply(queue.getWaitingCount())
+  async function admit({ model, n }: ImageRequest): Promise<void> {
+    const waiting = await reply(queues(model).getWaitingCount())
     if (waiting + n <= queueLimit) return
     throw new ApiError(
       'queue_full',
@@ -85,12 +70,14 @@ export function createImages({
   }
 
   function enqueue({ id, request }: RequestRecord): Promise<unknown> {
-    const { prompt, n, seed, size, steps } = request
+    const { model, n, seed, size } = request
+    const { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing } = request
+    const drawn = { prompt, steps, sampler, guidance, negativePrompt, emphasis, timestepSpacing }
     const age = knownForSeconds(resultTtlSeconds)
-    return queue.addBulk(
+    return queues(model).addBulk(
       Array.from({ length: n }, (_, index) => ({
         name: 'image',
-        data: { version: 1, id, index, prompt, seed: seedOf(seed, index), ...parseSize(size), steps },
+        data: { version: 2, id, index, ...drawn, seed: seedOf(seed, index), ...parseSize(size) },
         opts: {
           jobId: imageJobId(id, index),
           attempts: ATTEMPTS,
@@ -109,6 +96,7 @@ export function createImages({
 
   async function findImage({ id, request }: RequestRecord, index: number): Promise<Image> {
     const jobId = imageJobId(id, index)
+    const queue = queues(request.model)
     const state = await reply(queue.getJobState(jobId)) // before the job, which then knows at least as much
     const job = await reply(queue.getJob(jobId))
     const progress = ImageProgress.safeParse(job?.progress).data
@@ -117,21 +105,24 @@ export function createImages({
     if (status === 'running') return { ...image, step: progress?.step }
     if (status === 'failed') return { ...image, error: toImageError(job?.failedReason) }
     if (status !== 'succeeded') return image
-    const { width, height, timingsMs } = ImageResult.parse(job?.returnvalue)
+    const {
+      seed: _seed,
+      steps: _steps,
+      batchSize: _batchSize,
+      ...result
+    } = ImageResult.parse(job?.returnvalue)
     const isKept = await reply(redis.exists(imageBytesKey(prefix, id, index)))
     return {
       ...image,
       url: isKept ? `/api/v1/images/${id}/${index}.png` : undefined,
-      width,
-      height,
-      timingsMs,
+      ...result,
     }
   }
 
   return {
     async create(body) {
-      const request = await resolve(body)
-      await admit(request.n)
+      const request = resolveRequest(body, await models.choose(body.model))
+      await admit(request)
       const record: RequestRecord = { id: randomUUID(), createdAt: new Date().toISOString(), request }
       const ttlSeconds = knownForSeconds(resultTtlSeconds)
       // Before the jobs, so that no image is ever drawn that cannot be found.

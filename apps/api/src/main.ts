@@ -1,6 +1,7 @@
 import { buildApp } from './app.ts'
 import { type ApiConfig, loadConfig, maskSecrets } from './config.ts'
-import { connectRedis, openQueue } from './redis.ts'
+import { openQueues } from './queues.ts'
+import { connectRedis } from './redis.ts'
 
 function readConfig(): ApiConfig {
   try {
@@ -13,8 +14,8 @@ function readConfig(): ApiConfig {
 
 const config = readConfig()
 const redis = connectRedis(config.REDIS_URL)
-const queue = openQueue(redis, { model: config.MODEL, prefix: config.REDIS_PREFIX })
-const app = buildApp({ redis, queue, config })
+const queues = openQueues(redis, { prefix: config.REDIS_PREFIX })
+const app = buildApp({ redis, queues, config })
 redis.on('error', ({ message }) => app.log.warn(`Redis connection: ${message}`))
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)

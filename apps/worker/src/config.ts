@@ -1,4 +1,6 @@
-import { DEFAULT_PREFIX } from '@sdcpu/contract'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { DEFAULT_PREFIX, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
 import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
@@ -25,7 +27,12 @@ export const WorkerConfig = z
       .string()
       .min(1)
       .default('demo')
-      .describe('Model to serve: demo, a folder, or owner/name[@revision] of the hub; also names the queue'),
+      .describe('Model to serve: demo, a folder or file, or owner/name[@revision] of the hub'),
+    MODEL_NAME: z
+      .string()
+      .max(MAX_MODEL_CHARACTERS)
+      .optional()
+      .describe('Name it is offered by, which also names the queue; default: of a path the last part'),
     DATA_DIR: z.string().min(1).default('.data').describe('Folder for downloaded and compiled models'),
     HF_ENDPOINT: z
       .url({ protocol: /^https?$/ })
@@ -62,7 +69,7 @@ export const WorkerConfig = z
         message: `a dead worker's images would wait up to ${takeoverMs} ms for another; the limit is ${TAKEOVER_LIMIT_MS}. Lower LOCK_DURATION_MS or STALLED_INTERVAL_MS`,
       })
   })
-export type WorkerConfig = z.infer<typeof WorkerConfig>
+export type WorkerConfig = z.infer<typeof WorkerConfig> & { MODEL_NAME: string }
 
 /**
  * Reads the environment; an empty value counts as absent.
@@ -73,7 +80,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
   for (const name of PROXIES) given[name] = given[name.toLowerCase()] ?? given[name]
   const result = WorkerConfig.safeParse(given)
   if (!result.success) throw new Error(`bad configuration:\n${z.prettifyError(result.error)}`)
-  return result.data
+  const { MODEL } = result.data
+  // A folder may look like a repository's name; what is there goes before a repository, as for the compiler.
+  const isPath = MODEL !== 'demo' && existsSync(MODEL)
+  return {
+    ...result.data,
+    MODEL_NAME: result.data.MODEL_NAME ?? modelNameOf(isPath ? resolve(MODEL) : MODEL),
+  }
 }
 
 /** The config as it may be logged. */

@@ -31,9 +31,9 @@ function setUp() {
     return processor
   }
 
-  function add(jobs: { id: string; index?: number; side?: number; progress?: object }[]) {
+  function add(jobs: { id: string; index?: number; side?: number; settings?: Partial<ImageJob> }[]) {
     return queue.addBulk(
-      jobs.map(({ id, index = 0, side = 64 }) => ({
+      jobs.map(({ id, index = 0, side = 64, settings }) => ({
         name: 'image',
         data: {
           version: 1,
@@ -44,6 +44,7 @@ function setUp() {
           width: side,
           height: side,
           steps: 2,
+          ...settings,
         },
         opts: { jobId: imageJobId(id, index), attempts: 2 },
       })),
@@ -92,6 +93,51 @@ it('never mixes sizes in a batch, and draws an odd one in its turn', async () =>
     [128],
     [64, 64, 64],
   ])
+})
+
+it('never mixes samplers, guidance or spacings in a batch, and fills each', async () => {
+  const { start, add, allDone } = setUp()
+  const engine = createEngineDouble({ stepMs: 10 })
+  const plain: Partial<ImageJob> = { version: 2, sampler: 'euler_a', guidance: 1 }
+  const kinds: Record<string, Partial<ImageJob>> = {
+    plain,
+    guided: { ...plain, guidance: 2, negativePrompt: 'blurry' },
+    'guided without a negative prompt': { ...plain, guidance: 2 },
+    lcm: { ...plain, sampler: 'lcm' },
+    leading: { ...plain, timestepSpacing: 'leading' },
+  }
+  const both = Object.entries(kinds).map(([id, settings]) => ({ id, settings }))
+  await add([...both, ...both.map((job) => ({ ...job, index: 1 }))])
+  start(engine, { BATCH_MAX_SIZE: '6', BATCH_WINDOW_MS: '500' })
+  await allDone(10)
+  expect(engine.calls.map((inputs) => inputs.map(({ prompt }) => prompt.slice(2)).toSorted())).toEqual([
+    ['plain', 'plain'],
+    ['guided', 'guided', 'guided without a negative prompt', 'guided without a negative prompt'],
+    ['lcm', 'lcm'],
+    ['leading', 'leading'],
+  ])
+})
+
+it('hands every setting of a job to the engine, and returns how long its prompts were', async () => {
+  const { queue, start, add, allDone } = setUp()
+  const engine = createEngineDouble()
+  const settings: Partial<ImageJob> = {
+    ...{ version: 2, sampler: 'dpmpp_2m', guidance: 2.5, negativePrompt: 'blurry and grey' },
+    ...{ emphasis: true, timestepSpacing: 'linspace' },
+  }
+  await add([{ id: 'fox', settings }])
+  start(engine)
+  await allDone(1)
+  const { version, ...given } = settings
+  const shape = { seed: 7, width: 64, height: 64, steps: 2 }
+  expect(engine.calls).toEqual([[{ prompt: 'a fox', ...shape, ...given }]])
+  const job = await queue.getJob('fox-0')
+  expect(job?.returnvalue).toMatchObject({
+    promptTokens: 2,
+    negativePromptTokens: 3,
+    promptChunks: 1,
+    warnings: [],
+  })
 })
 
 it('draws again after one engine failure, each image alone', async () => {

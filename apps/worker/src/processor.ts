@@ -6,10 +6,11 @@ import {
   imageBytesKey,
   imagesQueueName,
 } from '@sdcpu/contract'
-import type { DrawnImage, Engine } from '@sdcpu/diffusion'
+import type { DrawnImage, Engine, ImageInput } from '@sdcpu/diffusion'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
+import { batchGroup } from './batch-group.ts'
 import { createBatcher } from './batcher.ts'
 import type { WorkerConfig } from './config.ts'
 
@@ -44,7 +45,7 @@ export function startProcessor({
     windowMs: config.BATCH_WINDOW_MS,
     groupOf,
   })
-  const worker = new Worker<ImageJob, ImageResult>(imagesQueueName(config.MODEL), handle, {
+  const worker = new Worker<ImageJob, ImageResult>(imagesQueueName(config.MODEL_NAME), handle, {
     connection: redis,
     prefix: config.REDIS_PREFIX,
     // Looks one batch ahead, so that shapes that come mixed still fill their batches.
@@ -66,8 +67,7 @@ export function startProcessor({
       // Bytes first: a job that has succeeded always has an image behind it.
       const key = imageBytesKey(config.REDIS_PREFIX, held.image.id, held.image.index)
       await redis.set(key, asBuffer(image.png), 'EX', config.RESULT_TTL_SECONDS)
-      const { seed, width, height, steps, timingsMs } = image
-      return { seed, width, height, steps, timingsMs, batchSize }
+      return toResult(image, batchSize)
     } catch (error) {
       if (error instanceof HandedBack) {
         await job.moveToWait(token)
@@ -97,18 +97,15 @@ export function startProcessor({
     await Promise.all(batch.map(({ job, begun }) => job.updateProgress({ begun: begun + 1, step: 0 })))
     const start = performance.now()
     const images = await engine.generate(
-      batch.map(({ image: { prompt, seed, width, height, steps } }) => ({
-        prompt,
-        seed,
-        width,
-        height,
-        steps,
-      })),
+      batch.map(({ image }) => toInput(image)),
       { onStep: (step) => reportStep(batch, step) },
     )
-    const { width, height, steps } = batch[0]!.image
+    const { width, height, steps, sampler, guidance } = batch[0]!.image
     const ms = Math.round(performance.now() - start)
-    log.info({ jobs: batch.map(({ job }) => job.id), width, height, steps, ms }, 'drew a batch')
+    log.info(
+      { jobs: batch.map(({ job }) => job.id), width, height, steps, sampler, guidance, ms },
+      'drew a batch',
+    )
     return images.map((image) => ({ image, batchSize: batch.length }))
   }
 
@@ -134,7 +131,21 @@ class HandedBack extends Error {}
 
 // A job that was begun before failed or crashed then, and is drawn alone: it takes no batch mates along.
 function groupOf({ job, image, begun }: Held): string {
-  return begun > 0 ? `alone ${job.id}` : `${image.width}x${image.height} in ${image.steps}`
+  return begun > 0 ? `alone ${job.id}` : batchGroup(image)
+}
+
+function toInput({ version, id, index, ...input }: ImageJob): ImageInput {
+  return input
+}
+
+function toResult(image: DrawnImage, batchSize: number): ImageResult {
+  const { seed, width, height, steps, timingsMs, tokenCounts, warnings } = image
+  return {
+    ...{ seed, width, height, steps, timingsMs, batchSize, warnings },
+    promptTokens: tokenCounts?.prompt,
+    negativePromptTokens: tokenCounts?.negativePrompt,
+    promptChunks: tokenCounts?.chunks,
+  }
 }
 
 // The API shows the message, which is why it is a code; the cause is in our log.

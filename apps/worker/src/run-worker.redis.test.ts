@@ -5,8 +5,11 @@ import {
   type ImageResult,
   imageBytesKey,
   imagesQueueName,
+  MODEL_ALIVE_SECONDS,
   ModelDescription,
+  modelAliveKey,
   modelKey,
+  modelNamesKey,
 } from '@sdcpu/contract'
 import { Queue, QueueEvents } from 'bullmq'
 import { Redis } from 'ioredis'
@@ -77,15 +80,41 @@ it('announces its model and is ready, which /readyz says', async () => {
   await worker.line('ready')
   const announced = JSON.parse((await redis.get(modelKey(prefix, 'demo'))) ?? 'null')
   expect(ModelDescription.parse(announced)).toEqual({
-    name: 'demo',
-    plan: 'fp32',
-    nativeSize: 64,
-    defaultSteps: 2,
+    ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 64, sizes: ['64x64'] },
+    ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
+    timestepSpacing: 'trailing',
+    licence: { id: 'mit', link: 'https://opensource.org/license/mit' },
   })
+  expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['demo'])
+  const ttl = await redis.ttl(modelAliveKey(prefix, 'demo'))
+  expect(ttl).toBeGreaterThan(40)
+  expect(ttl).toBeLessThanOrEqual(MODEL_ALIVE_SECONDS)
   const listening = worker.lines.find(({ msg }) => msg.startsWith('Server listening at'))
   const origin = listening?.msg.split(' ').at(-1)
   expect((await fetch(`${origin}/healthz`)).status).toBe(200)
   expect((await fetch(`${origin}/readyz`)).status).toBe(200)
+})
+
+it('goes on telling that it lives, and what of its model', async () => {
+  const { redis, prefix, start } = setUp()
+  await start().line('ready')
+  const keys = [modelAliveKey(prefix, 'demo'), modelKey(prefix, 'demo'), modelNamesKey(prefix)]
+  await redis.del(keys)
+  await vi.waitUntil(async () => (await redis.exists(keys)) === 3, { timeout: 45_000, interval: 200 })
+}, 90_000)
+
+it('offers a model by the name it is given, in a queue of that name', async () => {
+  const { url, redis, prefix, start } = setUp()
+  const queue = new Queue(imagesQueueName('Fox v2'), { connection: redis, prefix })
+  cleanups.push(() => queue.close())
+  const events = new QueueEvents(queue.name, { connection: { url }, prefix })
+  await events.waitUntilReady()
+  cleanups.push(() => events.close())
+  await start({ MODEL: '/srv/models/fox', MODEL_NAME: 'Fox v2' }).line('ready')
+  const shape = { width: 64, height: 64, steps: 1 }
+  const job = await queue.add('image', { version: 1, id: 'fox', index: 0, prompt: 'x', seed: 7, ...shape })
+  await job.waitUntilFinished(events)
+  expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['Fox v2'])
 })
 
 it('says what it is doing until it is ready', async () => {

@@ -1,13 +1,11 @@
-import { MODEL_TTL_SECONDS, type ModelDescription, modelKey } from '@sdcpu/contract'
 import type { Engine } from '@sdcpu/diffusion'
-import type { Redis } from 'ioredis'
+import { ANNOUNCE_INTERVAL_MS, announce } from './announce.ts'
 import { maskSecrets, type WorkerConfig } from './config.ts'
 import { buildHealth } from './health.ts'
 import { type Processor, startProcessor } from './processor.ts'
 import { connectRedis } from './redis.ts'
 
 const WARM_UP = { prompt: 'warm-up', seed: 0, width: 64, height: 64, steps: 1 } // the smallest image there is
-const ANNOUNCE_INTERVAL_MS = 3_600_000
 
 /**
  * Runs a worker from start to the end of its process: answers probes at once, opens the engine, draws a
@@ -18,6 +16,7 @@ export async function runWorker(
   config: WorkerConfig,
   openEngine: (report: (message: string) => void) => Promise<Engine>,
 ): Promise<void> {
+  const served = { name: config.MODEL_NAME, prefix: config.REDIS_PREFIX }
   let waitingFor: string | undefined = 'starting'
   let stopping = false
   let processor: Processor | undefined
@@ -37,7 +36,7 @@ export async function runWorker(
     void engine.died.then((err) => exit(1, { err }, 'the engine died'))
     await engine.generate([WARM_UP])
     report('announcing the model')
-    await announce(redis, config, engine)
+    await announce(redis, engine.model, served)
   } catch (err) {
     if (!stopping) exit(1, { err }, 'could not start')
     return
@@ -46,7 +45,7 @@ export async function runWorker(
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
   processor = startProcessor({ engine, redis, config, log })
   waitingFor = undefined
-  log.info({ model: engine.model, loadMs: engine.loadMs }, 'ready')
+  log.info({ model: { ...engine.model, name: config.MODEL_NAME }, loadMs: engine.loadMs }, 'ready')
 
   function report(message: string): void {
     if (!stopping) waitingFor = message
@@ -54,8 +53,11 @@ export async function runWorker(
   }
 
   function renew(engine: Engine): void {
-    // The announcement holds for far longer than until the next try.
-    announce(redis, config, engine).catch((err) => log.warn({ err }, 'could not renew the announcement'))
+    // It holds for longer than until the next try. While Redis is away tries would only pile up.
+    if (redis.status !== 'ready') return
+    announce(redis, engine.model, served).catch((err) =>
+      log.warn({ err }, 'could not renew the announcement'),
+    )
   }
 
   async function shutDown(signal: string): Promise<void> {
@@ -79,11 +81,4 @@ export async function runWorker(
     log[code === 0 ? 'info' : 'fatal'](details, message)
     process.exit(code)
   }
-}
-
-async function announce(redis: Redis, config: WorkerConfig, engine: Engine): Promise<void> {
-  const { plan, nativeSize, defaultSteps } = engine.model
-  const description: ModelDescription = { name: config.MODEL, plan, nativeSize, defaultSteps }
-  const key = modelKey(config.REDIS_PREFIX, config.MODEL)
-  await redis.set(key, JSON.stringify(description), 'EX', MODEL_TTL_SECONDS)
 }

@@ -1,11 +1,21 @@
-{{/* The model as api and worker know it; it also names the queue. */}}
+{{/* The model as the worker finds it. */}}
 {{- define "sdcpu.model" -}}
 {{- $model := .Values.model -}}
 {{- if eq $model.source "demo" -}}demo
 {{- else if eq $model.source "hub" -}}{{ $model.hub.repository }}@{{ $model.hub.revision }}
-{{- else if eq $model.source "pvc" -}}{{ printf "/source/%s" $model.pvc.path | trimSuffix "/" }}
-{{- else if eq $model.source "image" -}}{{ printf "/source/%s" $model.image.path | trimSuffix "/" }}
-{{- else -}}/source
+{{- else -}}{{ printf "/source/%s" (index $model $model.source).path | trimSuffix "/" }}
+{{- end -}}
+{{- end -}}
+
+{{/* The name it is offered by, which also names the queue. */}}
+{{- define "sdcpu.modelName" -}}
+{{- $model := .Values.model -}}
+{{- if $model.name -}}{{ $model.name }}
+{{- else if eq $model.source "demo" -}}demo
+{{- else if eq $model.source "hub" -}}{{ $model.hub.repository }}
+{{- else -}}
+{{- $whole := dict "pvc" $model.pvc.claimName "hostPath" $model.hostPath.folder "image" (regexReplaceAll "[:@].*$" (base $model.image.reference) "") -}}
+{{- (index $model $model.source).path | default (get $whole $model.source) | base | trimSuffix ".safetensors" -}}
 {{- end -}}
 {{- end -}}
 
@@ -53,7 +63,7 @@
 {{- else if eq .source "hostPath" }}
 - name: source
   hostPath:
-    path: {{ .hostPath.path }}
+    path: {{ .hostPath.folder }}
 {{- else if eq .source "image" }}
 - name: source
   image:
@@ -117,7 +127,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Name of the queue, as packages/contract makes it of the model. */}}
+{{/* Name of the queue, as packages/contract makes it of the model's name. */}}
 {{- define "sdcpu.queueName" -}}
-images.{{ regexReplaceAllLiteral "[^\\w.-]" (include "sdcpu.model" . | replace "/" "--") "-" }}
+images.{{ regexReplaceAllLiteral "[^\\w.-]" (include "sdcpu.modelName" . | replace "/" "--") "-" }}
 {{- end -}}

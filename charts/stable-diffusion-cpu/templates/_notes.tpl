@@ -2,7 +2,7 @@
 {{- $name := include "sdcpu.name" . -}}
 {{- $web := include "sdcpu.componentName" (list . "web") -}}
 {{- $ns := .Release.Namespace -}}
-{{ .Chart.Name }} {{ .Chart.AppVersion }} is installed as {{ .Release.Name }}, with the model {{ include "sdcpu.model" . }}.
+{{ .Chart.Name }} {{ .Chart.AppVersion }} is installed as {{ .Release.Name }}, with the model {{ include "sdcpu.modelName" . }}.
 
 Wait until a worker can draw ({{ if eq .Values.model.source "demo" }}seconds{{ else if eq .Values.model.source "hub" }}the first time it downloads and compiles the model, which takes minutes{{ else }}the first time it may compile the model, which takes minutes{{ end }}):
 

@@ -50,8 +50,8 @@ model.hub.acceptLicense is false; read the licence of {{ $model.hub.repository |
 {{- end }}
 {{- else if and (eq $model.source "pvc") (not $model.pvc.claimName) }}
 model.pvc.claimName is empty; model.source pvc needs a claim that holds a model.
-{{- else if and (eq $model.source "hostPath") (not $model.hostPath.path) }}
-model.hostPath.path is empty; model.source hostPath needs a folder of the nodes that holds a model.
+{{- else if and (eq $model.source "hostPath") (not $model.hostPath.folder) }}
+model.hostPath.folder is empty; model.source hostPath needs a folder of the nodes that holds a model.
 {{- else if eq $model.source "image" }}
 {{- if not $model.image.reference }}
 model.image.reference is empty; model.source image needs an image by digest, such as registry.example.com/models/sdxl-turbo@sha256:….

@@ -1,21 +1,57 @@
 import { z } from 'zod'
+import { SAMPLER_NAMES, type SamplerName, samplerNamed } from './samplers.ts'
 
-export const MAX_PROMPT_CHARACTERS = 1000 // ~13x the 77 tokens CLIP keeps
+export const MAX_PROMPT_CHARACTERS = 2000 // some 450 tokens of English: six chunks, the longest that people share
 export const MAX_IMAGES = 8 // two batches of the default size; more belongs in more requests
 export const MAX_SEED = 2 ** 32 - 1 // torch's CPU generator looks at no more than 32 bits
 export const SIDE_MULTIPLE = 8 // one latent decodes to 8 x 8 pixels
 export const MIN_SIDE = 64 // below 8 x 8 latents the UNet's deepest level has nothing left to see
 export const MAX_SIDE = 1024 // SDXL's own size; time and memory grow with the square of it
-export const MAX_STEPS = 8 // distilled models draw in 1 to 4 and stop improving soon after
+export const MAX_STEPS = 50 // of any model, and as many as LCM and TCD have noise levels for; most set a limit of their own
+export const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
+export const MAX_MODEL_CHARACTERS = 200 // a hub's names have 96 at most
+export const TIMESTEP_SPACINGS = ['linspace', 'leading', 'trailing'] as const
 const SHOWN_CHARACTERS = 40 // of a value in a message: enough to recognise it
 
-const prompt = z
-  .string({ error: (issue) => `prompt is ${shown(issue.input)}; it must be a string` })
-  .trim()
-  .min(1, { error: 'prompt is empty; say what to draw' })
-  .refine((text) => charactersIn(text) <= MAX_PROMPT_CHARACTERS, {
+const promptText = (name: string) =>
+  z
+    .string({ error: (issue) => `${name} is ${shown(issue.input)}; it must be a string` })
+    .trim()
+    .refine((text) => charactersIn(text) <= MAX_PROMPT_CHARACTERS, {
+      error: (issue) =>
+        `${name} is ${charactersIn(String(issue.input))} characters; the limit is ${MAX_PROMPT_CHARACTERS}`,
+    })
+
+const prompt = promptText('prompt').min(1, { error: 'prompt is empty; say what to draw' })
+
+const guidance = z
+  .number({ error: (issue) => `guidance is ${shown(issue.input)}; it must be a number` })
+  .min(0, { error: (issue) => `guidance is ${issue.input}; the least is 0` })
+  .max(MAX_GUIDANCE, { error: (issue) => `guidance is ${issue.input}; the limit is ${MAX_GUIDANCE}` })
+
+const sampler = z
+  .string({ error: (issue) => `sampler is ${shown(issue.input)}; it must be a string` })
+  .transform((text, context): SamplerName => {
+    const name = samplerNamed(text)
+    if (name) return name
+    context.addIssue({
+      code: 'custom',
+      message: `sampler is ${shown(text)}; it must be one of ${SAMPLER_NAMES.join(', ')}`,
+    })
+    return z.NEVER
+  })
+
+const timestepSpacing = z.enum(TIMESTEP_SPACINGS, {
+  error: (issue) =>
+    `timestepSpacing is ${shown(issue.input)}; it must be one of ${TIMESTEP_SPACINGS.join(', ')}`,
+})
+
+const model = z
+  .string({ error: (issue) => `model is ${shown(issue.input)}; it must be a string` })
+  .min(1, { error: 'model is empty; name one, or leave it out' })
+  .max(MAX_MODEL_CHARACTERS, {
     error: (issue) =>
-      `prompt is ${charactersIn(String(issue.input))} characters; the limit is ${MAX_PROMPT_CHARACTERS}`,
+      `model is ${charactersIn(String(issue.input))} characters; the limit is ${MAX_MODEL_CHARACTERS}`,
   })
 
 const size = z
@@ -25,7 +61,10 @@ const size = z
       `size is ${shown(issue.input)}; it must be WIDTHxHEIGHT, both multiples of ${SIDE_MULTIPLE} from ${MIN_SIDE} to ${MAX_SIDE}`,
   })
 
-/** The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps). */
+/**
+ * The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps, guidance,
+ * sampler, timestep spacing). What a model predicts is a matter of its weights and no setting of a request.
+ */
 export const CreateImages = z.strictObject(
   {
     prompt,
@@ -33,6 +72,14 @@ export const CreateImages = z.strictObject(
     seed: wholeNumber('seed', 0, MAX_SEED).optional(),
     size: size.optional(),
     steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
+    guidance: guidance.optional(),
+    negativePrompt: promptText('negativePrompt').optional(),
+    sampler: sampler.optional(),
+    emphasis: z
+      .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
+      .default(false),
+    timestepSpacing: timestepSpacing.optional(),
+    model: model.optional(),
     format: z
       .literal('png', { error: (issue) => `format is ${shown(issue.input)}; only "png" is made` })
       .default('png'),

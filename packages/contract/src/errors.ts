@@ -7,6 +7,7 @@ export const ErrorCode = z.enum([
   'not_found',
   'image_not_found',
   'image_not_ready',
+  'model_not_found',
   'expired',
   'payload_too_large',
   'unsupported_media_type',

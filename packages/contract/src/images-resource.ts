@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { TIMESTEP_SPACINGS } from './create-images.ts'
 import { ErrorCode } from './errors.ts'
+import { SAMPLER_NAMES } from './samplers.ts'
 
 export const ImageStatus = z.enum(['queued', 'running', 'succeeded', 'failed', 'canceled'])
 export type ImageStatus = z.infer<typeof ImageStatus>
@@ -18,6 +20,13 @@ export const ImageRequest = z.object({
   seed: z.int(),
   size: z.string(),
   steps: z.int(),
+  // What follows is absent in requests kept by an older API.
+  guidance: z.number().optional(),
+  sampler: z.enum(SAMPLER_NAMES).optional(),
+  negativePrompt: z.string().optional(),
+  emphasis: z.boolean().optional(),
+  /** Only where the caller asked for one. */
+  timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
   format: z.literal('png'),
 })
 export type ImageRequest = z.infer<typeof ImageRequest>
@@ -31,7 +40,17 @@ export const ImageTimings = z.object({
 })
 export type ImageTimings = z.infer<typeof ImageTimings>
 
-/** One image of a request. `url`, `width`, `height` and `timingsMs` are there once it has succeeded. */
+/** How long an image's prompts were. Absent with workers that do not tell. */
+export const PromptTokens = z.object({
+  /** Without those that begin and end a chunk. */
+  promptTokens: z.int().optional(),
+  /** Only where the negative prompt had effect. */
+  negativePromptTokens: z.int().optional(),
+  /** Runs of 75 tokens that the longer of the two took. */
+  promptChunks: z.int().optional(),
+})
+
+/** One image of a request. From `url` to `warnings`, what there is is told once it has succeeded. */
 export const Image = z.object({
   index: z.int(),
   seed: z.int(),
@@ -44,6 +63,9 @@ export const Image = z.object({
   width: z.int().optional(),
   height: z.int().optional(),
   timingsMs: ImageTimings.optional(),
+  ...PromptTokens.shape,
+  /** What of the request had no effect, a sentence each. */
+  warnings: z.array(z.string()).optional(),
   error: z.object({ code: ErrorCode, message: z.string() }).optional(),
 })
 export type Image = z.infer<typeof Image>

@@ -9,8 +9,11 @@ export function knownForSeconds(resultTtlSeconds: number): number {
   return resultTtlSeconds + KNOWN_EXTRA_SECONDS
 }
 
-/** How long an announcement holds: longer than a cluster stays scaled to zero. Workers renew it every hour. */
+/** How long an announcement holds: longer than a cluster stays scaled to zero. */
 export const MODEL_TTL_SECONDS = 30 * 86_400
+
+/** How long a worker's sign of life holds. Workers give one three times as often. */
+export const MODEL_ALIVE_SECONDS = 45
 
 /** The queue of a model's images; BullMQ allows no ':' in it and file-like names no '/'. */
 export function imagesQueueName(model: string): string {
@@ -35,6 +38,29 @@ export function imageRequestKey(prefix: string, id: string): string {
 /** Key under which workers announce a model (`ModelDescription` as JSON); written with a TTL. */
 export function modelKey(prefix: string, model: string): string {
   return `${prefix}:models:${slug(model)}`
+}
+
+/** Key of the set of names of all models that were announced. */
+export function modelNamesKey(prefix: string): string {
+  return `${prefix}:model-names`
+}
+
+/** Key that is there while a worker serves the model; written with a TTL. */
+export function modelAliveKey(prefix: string, model: string): string {
+  return `${prefix}:model-alive:${slug(model)}`
+}
+
+const REPOSITORY = /^(\w[\w.-]*\/\w[\w.-]*?)(?:@.*)?$/
+
+/**
+ * The name a model is offered by, given what `MODEL` says: a repository's without its revision, and of a path the last
+ * part, for where it lies is nobody's business.
+ */
+export function modelNameOf(model: string): string {
+  const repository = REPOSITORY.exec(model)?.[1]
+  if (repository) return repository
+  const last = model.split(/[\\/]/).findLast((part) => part !== '' && part !== '.') ?? model
+  return last.replace(/\.safetensors$/, '')
 }
 
 function slug(model: string): string {

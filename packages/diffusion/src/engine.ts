@@ -1,4 +1,6 @@
+import type { Licence, Recommended } from './manifest.ts'
 import type { SamplerName } from './sampler-table.ts'
+import type { TimestepSpacing } from './scheduler-config.ts'
 
 /** One picture to draw. */
 export type ImageInput = {
@@ -8,16 +10,18 @@ export type ImageInput = {
   /** Pixels, a multiple of 8. */
   width: number
   height: number
-  /** Denoising steps, 1 to 8. */
+  /** Denoising steps, 1 to what the sampler has noise levels for. */
   steps: number
-  /** Any spelling `samplerNamed` knows; the model's own sampler when absent. */
+  /** Any spelling `samplerNamed` knows; the one recommended for the model when absent. */
   sampler?: string
-  /** Classifier-free guidance; 1, the default, and less are none. Above 1 a picture costs twice the denoising. */
+  /** Classifier-free guidance; 1 and less are none, absent is the model's. Above 1 a picture costs twice the denoising. */
   guidance?: number
   /** What the picture shall not show; without effect where there is no guidance. */
   negativePrompt?: string
   /** Whether brackets weigh words, as AUTOMATIC1111 reads them, rather than being words; false when absent. */
   emphasis?: boolean
+  /** Where the sampler's timesteps lie; the model's when absent, and without effect on samplers that do not ask. */
+  timestepSpacing?: TimestepSpacing
 }
 
 /** Milliseconds spent on the batch a picture was drawn in. */
@@ -33,11 +37,16 @@ export type DrawnImage = {
   /** Own name of the sampler it was drawn with. */
   sampler?: SamplerName
   guidance?: number
-  /** Tokens of the prompt, and of the negative prompt where it had effect, without start and end. */
-  tokenCounts?: { prompt: number; negativePrompt?: number }
+  /**
+   * Tokens of the prompt, and of the negative prompt where it had effect, without start and end; and how many chunks
+   * of 75 they were encoded in.
+   */
+  tokenCounts?: TokenCounts
   /** What of the input had no effect, a sentence each. */
   warnings?: string[]
 }
+
+export type TokenCounts = { prompt: number; negativePrompt?: number; chunks: number }
 
 /** What the compiled model says of itself; read from its `model.json`. */
 export type ModelInfo = {
@@ -46,7 +55,8 @@ export type ModelInfo = {
   plan: string
   /** Size it was trained for, in pixels. */
   nativeSize: number
-  defaultSteps: number
+  recommended: Recommended
+  licence?: Licence
 }
 
 export type GenerateOptions = {

@@ -6,6 +6,7 @@ import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
 import { sample } from './sample.ts'
 import { samplerLabel } from './sampler-table.ts'
+import type { TimestepSpacing } from './scheduler-config.ts'
 
 /**
  * Draws a batch of pictures of one shape, sampler and guidance: encodes the prompts, samples latents, decodes them and
@@ -24,7 +25,7 @@ export async function generate(
   const encoded = clock()
   const stepMs: number[] = []
   const { latents, shape } = await sample(
-    model,
+    spaced(model, settings.timestepSpacing),
     groups,
     { ...settings, seeds: inputs.map((input) => input.seed) },
     {
@@ -55,6 +56,12 @@ export async function generate(
     tokenCounts: tokenCounts[i]!,
     warnings: findWarnings(input, settings),
   }))
+}
+
+/** The model as it draws with this timestep spacing, whatever its own config says. */
+function spaced(model: Model, timestep_spacing: TimestepSpacing): Model {
+  const scheduler = { ...model.manifest.scheduler, timestep_spacing }
+  return { ...model, manifest: { ...model.manifest, scheduler } }
 }
 
 /** A function that gives the milliseconds since it was last called. */

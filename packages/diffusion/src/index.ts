@@ -1,17 +1,31 @@
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
-export type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo, StageTimings } from './engine.ts'
+export type {
+  DrawnImage,
+  Engine,
+  GenerateOptions,
+  ImageInput,
+  ModelInfo,
+  StageTimings,
+  TokenCounts,
+} from './engine.ts'
 export { generate } from './generate.ts'
-export { MANIFEST_VERSION, Manifest } from './manifest.ts'
+export { Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
 export { describeModel, loadModel, type Model, readManifest } from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'
 export { sample } from './sample.ts'
 export { type Denoise, sampleEulerAncestral } from './sampler.ts'
-export { SAMPLER_NAMES, type SamplerName, samplerNamed } from './sampler-table.ts'
+export {
+  defaultSampler,
+  SAMPLER_NAMES,
+  type SamplerName,
+  samplerAliases,
+  samplerNamed,
+} from './sampler-table.ts'
 export { buildSchedule, type Schedule } from './schedule.ts'
-export { SchedulerConfig } from './scheduler-config.ts'
+export { SchedulerConfig, TIMESTEP_SPACINGS, type TimestepSpacing } from './scheduler-config.ts'
 export { startEngine } from './start-engine.ts'
 export { loadTokenizer, type Tokenizer } from './tokenizer.ts'

@@ -89,6 +89,6 @@ async function checkFiles(folder: string, manifest: Manifest): Promise<void> {
 }
 
 /** What the model says of itself to those who ask for pictures. */
-export function describeModel({ name, plan, unet, vae, defaultSteps }: Manifest): ModelInfo {
-  return { name, plan, nativeSize: unet.sampleSize * vae.spatialFactor, defaultSteps }
+export function describeModel({ name, plan, recommended, licence }: Manifest): ModelInfo {
+  return { name, plan, nativeSize: recommended.sizes[0]!.width, recommended, ...(licence && { licence }) }
 }

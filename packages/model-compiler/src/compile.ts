@@ -5,6 +5,7 @@ import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx } from './onnx.ts'
+import { recommend } from './recommend.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
@@ -12,8 +13,8 @@ import { buildVaeDecoder } from './vae-decoder.ts'
 import { writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
-/** Raised when the graphs or packs of the same source would come out different. */
-export const COMPILER_VERSION = '1'
+/** Raised when the graphs, packs or manifest of the same source would come out different. */
+export const COMPILER_VERSION = '2'
 
 export type Plan = 'fp32'
 
@@ -143,8 +144,17 @@ async function putInto(
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-// The model card of stabilityai/sdxl-turbo: one step works, up to four look better.
-const DEFAULT_STEPS = 4
+function recommendFor(source: ModelSource, { name, loras = [] }: CompileOptions): Manifest['recommended'] {
+  const { card, inferred, scheduler, unet, vae } = source
+  return recommend({
+    names: [name, ...(card.title ? [card.title] : [])],
+    loras: loras.filter(({ weight }) => weight !== 0).map(({ label }) => label),
+    scheduler,
+    nativeSize: unet.sample_size * 2 ** (vae.block_out_channels.length - 1),
+    inferred,
+    card,
+  })
+}
 
 function describe(
   source: ModelSource,
@@ -180,7 +190,8 @@ function describe(
     vae: { scalingFactor: vae.scaling_factor, spatialFactor: 2 ** (vae.block_out_channels.length - 1) },
     scheduler: source.scheduler,
     forceZerosForEmptyPrompt: source.index.force_zeros_for_empty_prompt,
-    defaultSteps: DEFAULT_STEPS,
+    recommended: recommendFor(source, options),
+    licence: source.card.licence,
     graphs,
     files,
   })

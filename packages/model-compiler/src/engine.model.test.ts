@@ -30,7 +30,13 @@ const input = (changes: Partial<ImageInput> = {}): ImageInput => ({
 })
 
 it('says what the model is', () => {
-  expect(engine.model).toEqual({ name: 'twolevels', plan: 'fp32', nativeSize: 64, defaultSteps: 4 })
+  expect(engine.model).toEqual({
+    ...{ name: 'twolevels', plan: 'fp32', nativeSize: 64 },
+    recommended: {
+      ...{ family: 'turbo', steps: 4, maxSteps: 8, guidance: 1, sampler: 'euler_a' },
+      ...{ timestepSpacing: 'trailing', sizes: [{ width: 64, height: 64 }] },
+    },
+  })
   expect(engine.loadMs).toBeGreaterThan(0)
 })
 

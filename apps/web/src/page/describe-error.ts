@@ -17,6 +17,7 @@ export function describeError(error: unknown): ErrorWords {
     case 'queue_full':
       return { ...words.queueFull, canRetry: true, retryAfterSeconds }
     case 'invalid_request':
+    case 'model_not_found':
     case 'payload_too_large':
       return { title: words.invalid.title, hint: error.message, canRetry: false, retryAfterSeconds: 0 }
     case 'image_not_found':

@@ -20,7 +20,23 @@ export function createEngineDouble({
   const calls: ImageInput[][] = []
   const { promise: died, resolve: die } = Promise.withResolvers<Error>()
   return {
-    model: { name: 'double', plan: 'fp32', nativeSize: 64, defaultSteps: 2 },
+    model: {
+      name: 'double',
+      plan: 'fp32',
+      nativeSize: 64,
+      recommended: {
+        ...{
+          family: 'turbo',
+          steps: 2,
+          maxSteps: 8,
+          guidance: 1,
+          sampler: 'euler_a',
+          timestepSpacing: 'trailing',
+        },
+        sizes: [{ width: 64, height: 64 }],
+      },
+      licence: { id: 'mit', link: 'https://opensource.org/license/mit' },
+    },
     loadMs: 0,
     calls,
     died,
@@ -39,12 +55,19 @@ export function createEngineDouble({
   }
 }
 
-function toImage({ prompt, seed, width, height, steps }: ImageInput): DrawnImage {
+function toImage({ prompt, negativePrompt, seed, width, height, steps }: ImageInput): DrawnImage {
   const timingsMs = {
     encodePrompts: 1,
     steps: Array.from({ length: steps }, () => 1),
     decode: 1,
     encodePng: 1,
   }
-  return { png: new TextEncoder().encode(`${prompt} ${seed}`), seed, width, height, steps, timingsMs }
+  const words = (text: string) => text.split(' ').length
+  const tokenCounts = {
+    prompt: words(prompt),
+    chunks: 1,
+    ...(negativePrompt && { negativePrompt: words(negativePrompt) }),
+  }
+  const png = new TextEncoder().encode(`${prompt} ${seed}`)
+  return { png, seed, width, height, steps, timingsMs, tokenCounts, warnings: [] }
 }

@@ -32,6 +32,8 @@ limits:
   value: "5002"
 {{ include "sdcpu.redisEnv" . }}
 {{ include "sdcpu.modelEnv" . }}
+- name: MODEL_NAME
+  value: {{ include "sdcpu.modelName" . | quote }}
 - name: THREADS
   value: {{ .Values.worker.threads | default .Values.worker.cpu | quote }}
 - name: BATCH_MAX_SIZE
