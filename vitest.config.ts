@@ -16,9 +16,19 @@ export default defineConfig({
       {
         test: {
           name: 'chart',
-          include: ['charts/tests/**/*.test.ts'],
+          include: ['charts/tests/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Not part of `npm test`: it needs a cluster, which KUBECONFIG names.
+          name: 'cluster',
+          include: ['charts/tests/cluster/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
         },
       },
       {
