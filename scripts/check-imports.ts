@@ -18,13 +18,15 @@ type Rule = {
 }
 
 const RULES: Record<string, Rule> = {
-  'apps/api': { ours: ['contract'], never: ['onnxruntime-node'] },
+  'apps/api': { ours: ['contract', 'pictures', 'redis'], never: ['onnxruntime-node'] },
   'apps/web': { ours: ['contract'], never: ['bullmq', 'ioredis', 'onnxruntime-node'] },
-  'apps/worker': { ours: ['contract', 'diffusion', 'model-compiler'] },
+  'apps/worker': { ours: ['contract', 'diffusion', 'model-compiler', 'pictures', 'redis'] },
   'packages/contract': { ours: [], only: ['zod'] },
   'packages/diffusion': { ours: [], never: SERVICE_LIBRARIES },
   'packages/model-compiler': { ours: ['diffusion'], never: SERVICE_LIBRARIES },
   charts: { ours: ['contract'] },
+  'packages/pictures': { ours: ['contract'], never: ['bullmq', 'fastify'] },
+  'packages/redis': { ours: [], never: ['bullmq', 'fastify'] },
   e2e: { ours: [] },
   scripts: { ours: ['diffusion', 'model-compiler'] },
 }

@@ -47,7 +47,7 @@ export async function startRedis({
   return { url: `redis://127.0.0.1:${port}`, process: child, stop: child.stop }
 }
 
-/** Finds Redis' or Valkey's server, installing Debian's first where there is none. */
+/** Finds the program of a Redis server, installing Debian's first where there is none. */
 export async function findRedis(log: (line: string) => void): Promise<string> {
   const found = findProgram('redis-server', 'valkey-server')
   if (found) return found

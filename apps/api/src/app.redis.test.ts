@@ -69,6 +69,7 @@ it('queues one job an image and answers 202 with the request as resolved', async
     guidance: 1,
     sampler: 'euler_a',
     emphasis: false,
+    format: 'png',
   })
 })
 
@@ -220,7 +221,7 @@ it.each([
   ['/api/v1/images/unknown', 404, 'image_not_found'],
   ['/api/v1/images/unknown/0.png', 404, 'image_not_found'],
   ['/api/v1/images/unknown/0.gif', 404, 'not_found'],
-  ['/api/v1/images', 404, 'not_found'],
+  ['/api/v1/images', 400, 'invalid_request'],
   ['/api/v1/images/%', 400, 'invalid_request'],
   [`/api/v1/images/${'x'.repeat(200)}`, 400, 'invalid_request'],
 ])('answers GET %s with %i %s', async (url, status, code) => {

@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { DEFAULT_PREFIX, MAX_MODEL_CHARACTERS, modelNameOf } from '@sdcpu/contract'
+import {
+  checkPictureStoreConfig,
+  DEFAULT_PREFIX,
+  MAX_MODEL_CHARACTERS,
+  modelNameOf,
+  PictureStoreConfig,
+} from '@sdcpu/contract'
+import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
 import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
@@ -17,7 +24,8 @@ export const WorkerConfig = z
       .default(5002)
       .describe('Port of /healthz and /readyz; 0 picks a free one'),
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
-    REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe('Redis holding the queue and the images'),
+    ...RedisConfig.shape,
+    ...PictureStoreConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -55,9 +63,32 @@ export const WorkerConfig = z
     SHUTDOWN_GRACE_SECONDS: wholeNumber(1, 3600)
       .default(60)
       .describe('Time to finish the batch after SIGTERM; must exceed the longest batch'),
+    MEMORY_LIMIT_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        'Memory this process may use; batches and sizes are held to it. Default: the limit of the container',
+      ),
+    MAX_RSS_BYTES: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        'Memory beyond which the engine is replaced between two batches; default: 85 % of MEMORY_LIMIT_BYTES',
+      ),
+    LOG_PROMPTS: z
+      .enum(['true', 'false'])
+      .default('false')
+      .transform((text) => text === 'true')
+      .describe('Whether prompts are written to the log; they may be private'),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   })
   .superRefine((config, context) => {
+    checkRedisConfig(config, context)
+    checkPictureStoreConfig(config, context)
     // A lost job is moved by the second look that finds it without a lock, and looks of several workers
     // can be up to two intervals apart.
     const takeoverMs =
@@ -91,9 +122,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): WorkerConfig {
 
 /** The config as it may be logged. */
 export function maskSecrets(config: WorkerConfig): WorkerConfig {
-  const masked = { ...config, REDIS_URL: maskPassword(config.REDIS_URL) }
+  const masked = maskRedisSecrets(config)
   masked.HF_ENDPOINT = maskPassword(config.HF_ENDPOINT)
   if (config.HF_TOKEN) masked.HF_TOKEN = '***'
+  if (config.AWS_SECRET_ACCESS_KEY) masked.AWS_SECRET_ACCESS_KEY = '***'
   for (const name of PROXIES) if (config[name]) masked[name] = maskPassword(config[name])
   return masked
 }

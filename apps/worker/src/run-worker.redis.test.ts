@@ -10,6 +10,9 @@ import {
   modelAliveKey,
   modelKey,
   modelNamesKey,
+  WorkerStatus,
+  workerKey,
+  workersKey,
 } from '@sdcpu/contract'
 import { Queue, QueueEvents } from 'bullmq'
 import { Redis } from 'ioredis'
@@ -116,6 +119,43 @@ it('offers a model by the name it is given, in a queue of that name', async () =
   await job.waitUntilFinished(events)
   expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['Fox v2'])
 })
+
+it('gives signs of life while it lives, and takes them back when it ends', async () => {
+  const { redis, prefix, start } = setUp()
+  const worker = start({ THREADS: '3', BATCH_MAX_SIZE: '2' })
+  await worker.line('ready')
+  const [id] = await redis.smembers(workersKey(prefix, 'demo'))
+  const sign = JSON.parse((await redis.get(workerKey(prefix, 'demo', id!))) ?? 'null')
+  expect(WorkerStatus.parse(sign)).toMatchObject({ id, plan: 'fp32', threads: 3, batchMaxSize: 2 })
+  expect(await redis.ttl(workerKey(prefix, 'demo', id!))).toBeGreaterThan(5)
+  worker.child.kill('SIGTERM')
+  expect(await once(worker.child, 'exit')).toEqual([0, null])
+  expect(await redis.exists(workerKey(prefix, 'demo', id!), workersKey(prefix, 'demo'))).toBe(0)
+}, 20_000)
+
+it('tells Prometheus what it drew, and names no prompt in its log', async () => {
+  const { queue, start, add } = setUp()
+  const worker = start()
+  await worker.line('ready')
+  await add(0, 'a secret garden')
+  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(1), 10_000)
+  const drew = await worker.line('drew a batch')
+  expect(drew.images).toEqual([{ job: 'fox-0' }])
+  expect(JSON.stringify(worker.lines)).not.toContain('secret')
+  const listening = worker.lines.find(({ msg }) => msg.startsWith('Server listening at'))
+  const body = await (await fetch(`${listening?.msg.split(' ').at(-1)}/metrics`)).text()
+  for (const line of [
+    'sd_images_total{outcome="succeeded"} 1',
+    'sd_steps_total 4',
+    'sd_batch_draw_seconds_count 1',
+    'sd_image_wait_seconds_count 1',
+    'sd_batch_fill_ratio_sum 0.25',
+    'sd_stage_seconds_count{stage="denoise_step"} 4',
+    'sd_wasted_cpu_seconds_total 0',
+  ])
+    expect(body).toContain(line)
+  expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
+}, 30_000)
 
 it('says what it is doing until it is ready', async () => {
   const { start } = setUp()

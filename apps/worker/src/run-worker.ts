@@ -1,11 +1,15 @@
 import type { Engine } from '@sdcpu/diffusion'
+import { connectRedis } from '@sdcpu/redis'
 import { ANNOUNCE_INTERVAL_MS, announce } from './announce.ts'
 import { maskSecrets, type WorkerConfig } from './config.ts'
+import { type EngineHost, hostEngine } from './engine-host.ts'
 import { buildHealth } from './health.ts'
+import { createMemoryTable, type MemoryTable, readMemoryLimit } from './memory.ts'
+import { addMetrics } from './metrics.ts'
 import { type Processor, startProcessor } from './processor.ts'
-import { connectRedis } from './redis.ts'
+import { type SignOfLife, startSignOfLife } from './sign-of-life.ts'
 
-const WARM_UP = { prompt: 'warm-up', seed: 0, width: 64, height: 64, steps: 1 } // the smallest image there is
+const RECYCLE_SHARE = 0.85 // of the memory there is
 
 /**
  * Runs a worker from start to the end of its process: answers probes at once, opens the engine, draws a
@@ -20,21 +24,29 @@ export async function runWorker(
   let waitingFor: string | undefined = 'starting'
   let stopping = false
   let processor: Processor | undefined
-  let engine: Engine | undefined
+  let engine: EngineHost | undefined
+  let memory: MemoryTable | undefined
+  let signOfLife: SignOfLife | undefined
 
-  const redis = connectRedis(config.REDIS_URL)
+  const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
+  const metrics = addMetrics(health)
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal))
 
   log.info({ config: maskSecrets(config) }, 'starting')
   try {
     await health.listen({ port: config.WORKER_PORT, host: config.HOST })
-    engine = await openEngine(report)
+    const limitBytes = config.MEMORY_LIMIT_BYTES ?? readMemoryLimit()
+    engine = await hostEngine(() => openEngine(report), {
+      maxRssBytes: config.MAX_RSS_BYTES ?? limitBytes * RECYCLE_SHARE,
+      log,
+      onRecycle: () => metrics.engineRestarts.inc({ reason: 'memory' }),
+    })
     report('drawing a warm-up image')
     void engine.died.then((err) => exit(1, { err }, 'the engine died'))
-    await engine.generate([WARM_UP])
+    memory = await warmUp(engine, limitBytes)
     report('announcing the model')
     await announce(redis, engine.model, served)
   } catch (err) {
@@ -43,7 +55,17 @@ export async function runWorker(
   }
   if (stopping) return
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
-  processor = startProcessor({ engine, redis, config, log })
+  signOfLife = await startSignOfLife({ engine, memory, redis, config, log })
+  processor = startProcessor({
+    engine,
+    memory,
+    redis,
+    config,
+    log,
+    workerId: signOfLife.id,
+    metrics,
+    onDrawn: signOfLife.countDrawn,
+  })
   waitingFor = undefined
   log.info({ model: { ...engine.model, name: config.MODEL_NAME }, loadMs: engine.loadMs }, 'ready')
 
@@ -73,6 +95,7 @@ export async function runWorker(
       'the batch outlasted the grace; its jobs return by stalling',
     ).unref()
     await processor?.drain()
+    await signOfLife?.stop()
     await engine?.close()
     exit(0, {}, 'stopped')
   }
@@ -81,4 +104,13 @@ export async function runWorker(
     log[code === 0 ? 'info' : 'fatal'](details, message)
     process.exit(code)
   }
+}
+
+/** Draws an image of the model's own size: it pays what the first one costs, and tells how much memory a pixel takes. */
+async function warmUp({ model, generate }: Engine, limitBytes: number): Promise<MemoryTable> {
+  const memory = createMemoryTable({ limitBytes })
+  const side = model.nativeSize
+  const image = { prompt: 'warm-up', seed: 0, width: side, height: side, steps: 1 }
+  await memory.measure({ pixels: side * side, images: 1 }, () => generate([image]))
+  return memory
 }

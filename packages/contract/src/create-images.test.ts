@@ -88,7 +88,7 @@ describe('CreateImages', () => {
     ],
     [{ prompt: 'x', model: '' }, 'model is empty; name one, or leave it out'],
     [{ prompt: 'x', model: 'm'.repeat(201) }, 'model is 201 characters; the limit is 200'],
-    [{ prompt: 'x', format: 'gif' }, 'format is "gif"; only "png" is made'],
+    [{ prompt: 'x', format: 'gif' }, 'format is "gif"; it must be one of png, jpeg, webp'],
     [{ prompt: 'x', cfg: 1, __sampler: 2 }, 'unknown field "cfg", "__sampler"'],
     ['a red fox', 'the body must be a JSON object'],
     [null, 'the body must be a JSON object'],

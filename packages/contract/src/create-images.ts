@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { IMAGE_FORMATS } from './image-format.ts'
 import { SAMPLER_NAMES, type SamplerName, samplerNamed } from './samplers.ts'
 
 export const MAX_PROMPT_CHARACTERS = 2000 // some 450 tokens of English: six chunks, the longest that people share
@@ -11,6 +12,7 @@ export const MAX_STEPS = 50 // of any model, and as many as LCM and TCD have noi
 export const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 export const MAX_MODEL_CHARACTERS = 200 // a hub's names have 96 at most
 export const TIMESTEP_SPACINGS = ['linspace', 'leading', 'trailing'] as const
+export const MAX_EXPIRES_IN_SECONDS = 86_400 // no request is known for longer
 const SHOWN_CHARACTERS = 40 // of a value in a message: enough to recognise it
 
 const promptText = (name: string) =>
@@ -65,32 +67,37 @@ const size = z
  * The body of `POST /api/v1/images`. What is left out is drawn (seed) or the model's own (size, steps, guidance,
  * sampler, timestep spacing). What a model predicts is a matter of its weights and no setting of a request.
  */
-export const CreateImages = z.strictObject(
-  {
-    prompt,
-    n: wholeNumber('n', 1, MAX_IMAGES).default(1),
-    seed: wholeNumber('seed', 0, MAX_SEED).optional(),
-    size: size.optional(),
-    steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
-    guidance: guidance.optional(),
-    negativePrompt: promptText('negativePrompt').optional(),
-    sampler: sampler.optional(),
-    emphasis: z
-      .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
-      .default(false),
-    timestepSpacing: timestepSpacing.optional(),
-    model: model.optional(),
-    format: z
-      .literal('png', { error: (issue) => `format is ${shown(issue.input)}; only "png" is made` })
-      .default('png'),
-  },
-  {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
-        : 'the body must be a JSON object',
-  },
-)
+export const CreateImages = z
+  .strictObject(
+    {
+      prompt,
+      n: wholeNumber('n', 1, MAX_IMAGES).default(1),
+      seed: wholeNumber('seed', 0, MAX_SEED).optional(),
+      size: size.optional(),
+      steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
+      guidance: guidance.optional(),
+      negativePrompt: promptText('negativePrompt').optional(),
+      sampler: sampler.optional(),
+      emphasis: z
+        .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
+        .default(false),
+      timestepSpacing: timestepSpacing.optional(),
+      model: model.optional(),
+      expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS).optional(),
+      format: z
+        .enum(IMAGE_FORMATS, {
+          error: (issue) => `format is ${shown(issue.input)}; it must be one of ${IMAGE_FORMATS.join(', ')}`,
+        })
+        .default('png'),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? `unknown field ${issue.keys?.map((key: string) => `"${key.slice(0, SHOWN_CHARACTERS)}"`).join(', ')}`
+          : 'the body must be a JSON object',
+    },
+  )
+  .meta({ id: 'CreateImages' })
 export type CreateImages = z.infer<typeof CreateImages>
 
 /**

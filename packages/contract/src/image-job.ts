@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { TIMESTEP_SPACINGS } from './create-images.ts'
+import { ImageFormat } from './image-format.ts'
 import { ImageTimings, PromptTokens } from './images-resource.ts'
 import { SAMPLER_NAMES } from './samplers.ts'
 
@@ -21,6 +22,12 @@ export const ImageJob = z.object({
   negativePrompt: z.string().optional(),
   emphasis: z.boolean().optional(),
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+  /** PNG when absent, as in jobs of an older API. */
+  format: ImageFormat.optional(),
+  /** Of the HTTP request that asked for it, for logs. */
+  requestId: z.string().optional(),
+  /** Milliseconds since 1970; not begun after that. */
+  expiresAtMs: z.number().optional(),
 })
 export type ImageJob = z.infer<typeof ImageJob>
 
@@ -28,7 +35,12 @@ export type ImageJob = z.infer<typeof ImageJob>
  * Progress of a job. `begun` counts how often an engine began to draw it, and outlives a crash: it tells a
  * job that was drawn when its worker died from one that was only held by it.
  */
-export const ImageProgress = z.object({ begun: z.int().min(1), step: z.int().min(0) })
+export const ImageProgress = z.object({
+  begun: z.int().min(1),
+  step: z.int().min(0),
+  /** Id of the worker that draws it. */
+  worker: z.string().optional(),
+})
 export type ImageProgress = z.infer<typeof ImageProgress>
 
 /** What a worker returns for a job whose bytes it has stored. */

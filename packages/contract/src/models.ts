@@ -31,9 +31,9 @@ export const Model = ModelDescription.extend({
   isDefault: z.boolean(),
   /** `ready` while a worker serves it; otherwise requests wait until one does. */
   status: z.enum(['ready', 'away']),
-})
+}).meta({ id: 'Model' })
 export type Model = z.infer<typeof Model>
 
 /** What `GET /api/v1/models` answers. */
-export const ModelsList = z.object({ models: z.array(Model) })
+export const ModelsList = z.object({ models: z.array(Model) }).meta({ id: 'ModelsList' })
 export type ModelsList = z.infer<typeof ModelsList>

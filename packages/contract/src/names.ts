@@ -35,6 +35,21 @@ export function imageRequestKey(prefix: string, id: string): string {
   return `${prefix}:requests:${id}`
 }
 
+/** Key of the set of indexes of a request that are canceled; written with a TTL. */
+export function canceledKey(prefix: string, id: string): string {
+  return `${prefix}:canceled:${id}`
+}
+
+/** Key of the sorted set of a caller's requests by time of creation; written with a TTL. */
+export function ownedKey(prefix: string, owner: string): string {
+  return `${prefix}:owned:${owner}`
+}
+
+/** Key that remembers what an `Idempotency-Key` stands for; written with a TTL. */
+export function idempotencyKey(prefix: string, digest: string): string {
+  return `${prefix}:idempotency:${digest}`
+}
+
 /** Key under which workers announce a model (`ModelDescription` as JSON); written with a TTL. */
 export function modelKey(prefix: string, model: string): string {
   return `${prefix}:models:${slug(model)}`
@@ -61,6 +76,31 @@ export function modelNameOf(model: string): string {
   if (repository) return repository
   const last = model.split(/[\\/]/).findLast((part) => part !== '' && part !== '.') ?? model
   return last.replace(/\.safetensors$/, '')
+}
+
+/** Key of the set of ids of the workers of a model, dead ones included. */
+export function workersKey(prefix: string, model: string): string {
+  return `${prefix}:workers:${slug(model)}`
+}
+
+/** Key of what a worker says of itself (`WorkerStatus` as JSON); written with a TTL. */
+export function workerKey(prefix: string, model: string, worker: string): string {
+  return `${prefix}:worker:${slug(model)}:${worker}`
+}
+
+/** Key of the hash of how long batches of a model take (`BatchTimes` as JSON, by `batchKind`); written with a TTL. */
+export function batchTimesKey(prefix: string, model: string): string {
+  return `${prefix}:batch-times:${slug(model)}`
+}
+
+/** Key of the set of keys of jobs that a caller waits for; written with a TTL. */
+export function unfinishedKey(prefix: string, caller: string): string {
+  return `${prefix}:unfinished:${caller}`
+}
+
+/** Key of what a caller has used up of its rate; written with a TTL. */
+export function rateKey(prefix: string, caller: string): string {
+  return `${prefix}:rate:${caller}`
 }
 
 function slug(model: string): string {

@@ -8,7 +8,8 @@ export type EngineOptions = {
   threads: number
 }
 
-export type ToEngine = { inputs: ImageInput[] }
+/** `aborted` is shared memory, because a thread that computes reads no messages: 1 where an input is given up. */
+export type ToEngine = { inputs: ImageInput[]; aborted: Int32Array }
 
 export type FromEngine =
   | { kind: 'ready'; model: ModelInfo; loadMs: number }

@@ -11,9 +11,12 @@ const started = performance.now()
 const model = await loadModel(modelDir, { threads })
 send({ kind: 'ready', model: describeModel(model.manifest), loadMs: performance.now() - started })
 
-port.on('message', async ({ inputs }: ToEngine) => {
+port.on('message', async ({ inputs, aborted }: ToEngine) => {
   try {
-    const images = await generate(model, inputs, { onStep: (step) => send({ kind: 'step', step }) })
+    const images = await generate(model, inputs, {
+      onStep: (step) => send({ kind: 'step', step }),
+      isAborted: (image) => Atomics.load(aborted, image) === 1,
+    })
     send(
       { kind: 'drawn', images },
       images.map((image) => image.png.buffer as ArrayBuffer),

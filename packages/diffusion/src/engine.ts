@@ -62,6 +62,12 @@ export type ModelInfo = {
 export type GenerateOptions = {
   /** Called after each denoising step with the number of steps done (1 to steps). */
   onStep?: (step: number) => void
+  /**
+   * One per input. An input whose signal aborts is given up before the next denoising step, or before the next segment
+   * of the model where nothing else is left to draw; what is returned for it has an empty `png`. Its batch mates are
+   * drawn as if nothing had happened.
+   */
+  signals?: (AbortSignal | undefined)[]
 }
 
 /** Draws pictures on a thread of its own, because onnxruntime-node blocks the thread that calls `run`. */

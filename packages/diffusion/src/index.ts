@@ -1,3 +1,4 @@
+export { convertPng } from './convert-png.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'

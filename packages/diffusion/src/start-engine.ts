@@ -48,16 +48,36 @@ export async function startEngine({
     model,
     loadMs,
     died: death.promise,
-    generate(inputs: ImageInput[], { onStep } = {}) {
+    async generate(inputs: ImageInput[], { onStep, signals = [] } = {}) {
       if (call) throw new Error('the engine was called while it draws. This is a bug.')
-      return new Promise((resolve, reject) => {
-        call = { resolve, reject, onStep }
-        thread.postMessage({ inputs } satisfies ToEngine)
-      })
+      const { aborted, release } = shareSignals(signals, inputs.length)
+      try {
+        return await new Promise((resolve, reject) => {
+          call = { resolve, reject, onStep }
+          thread.postMessage({ inputs, aborted } satisfies ToEngine)
+        })
+      } finally {
+        release()
+      }
     },
     async close() {
       closing = true
       await thread.terminate()
     },
   }
+}
+
+/** Mirrors signals into memory that the engine's thread can read while it computes. */
+function shareSignals(
+  signals: (AbortSignal | undefined)[],
+  count: number,
+): { aborted: Int32Array; release(): void } {
+  const aborted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * count))
+  const release = new AbortController()
+  for (const [image, signal] of signals.entries()) {
+    const mark = () => Atomics.store(aborted, image, 1)
+    if (signal?.aborted) mark()
+    else signal?.addEventListener('abort', mark, { signal: release.signal })
+  }
+  return { aborted, release: () => release.abort() }
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import type { PassThrough } from 'node:stream'
 import {
   type ImageJob,
   type ImageResult,
@@ -9,12 +10,13 @@ import {
   modelAliveKey,
   modelKey,
   modelNamesKey,
+  PictureStoreConfig,
 } from '@sdcpu/contract'
+import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { type Job, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
+import type { ApiKey } from '../api-keys.ts'
 import { buildApp } from '../app.ts'
 import { openQueues } from '../queues.ts'
-import { connectRedis } from '../redis.ts'
 
 const TOKEN = 'test'
 
@@ -26,43 +28,71 @@ const DEMO: ModelDescription = {
 
 /**
  * Builds an API on the tests' real Redis, under a prefix of its own, and a hand that does a worker's work.
- * `url` may name a proxy; the hand goes to Redis itself. A demo model is announced unless `isAnnounced` is false;
+ * `url` may name a proxy; `server` another kind of Redis; the hand goes to Redis itself. A demo model is announced unless `isAnnounced` is false;
  * `model` is the default one, null for none.
  */
 export async function setUp(
   env: NodeJS.ProcessEnv,
   {
     url,
+    server = {},
     queueLimit = 100,
+    streamLimit = 100,
     isAnnounced = true,
     model = 'demo',
-  }: { url?: string; queueLimit?: number; isAnnounced?: boolean; model?: string | null } = {},
+    apiKeys,
+    logPrompts = false,
+    log,
+    pictureStore = {},
+  }: {
+    url?: string
+    server?: Record<string, string>
+    queueLimit?: number
+    streamLimit?: number
+    isAnnounced?: boolean
+    model?: string | null
+    apiKeys?: ApiKey[]
+    logPrompts?: boolean
+    log?: PassThrough
+    pictureStore?: Record<string, string>
+  } = {},
 ) {
   const direct = env.TEST_REDIS_URL
   if (!direct)
     throw new Error('TEST_REDIS_URL is not set; start a Redis and name it, as vitest does from the root')
   const prefix = `{test-${randomUUID()}}`
-  const redis = connectRedis(url ?? direct)
+  const reach = (at: string) => RedisConfig.parse({ REDIS_URL: at, ...server })
+  const redis = connectRedis(reach(url ?? direct), { patience: 'none' })
   redis.on('error', () => {})
   if (url === undefined) await once(redis, 'ready')
   const queues = openQueues(redis, { prefix })
   const app = buildApp({
     redis,
     queues,
+    apiKeys,
+    log,
+    openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
+      ...PictureStoreConfig.parse(pictureStore),
       MODEL_NAME: model ?? undefined,
       REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,
+      STREAM_LIMIT: streamLimit,
+      TRUST_PROXY: ['loopback'],
+      LOG_PROMPTS: logPrompts,
+      REQUEST_TIMEOUT_SECONDS: 1,
       RESULT_TTL_SECONDS: 100,
-      LOG_LEVEL: 'silent',
+      LOG_LEVEL: log ? 'info' : 'silent',
     },
   })
 
-  const own = new Redis(direct, { maxRetriesPerRequest: null })
+  const own = connectRedis(reach(direct), { patience: 'endless' })
+  own.on('error', () => {})
   const workers = new Map<string, Worker<ImageJob, ImageResult>>()
   const workerOf = (model: string) => {
     const connection = { connection: own, prefix }
     const worker = workers.get(model) ?? new Worker(imagesQueueName(model), null, connection)
+    worker.on('error', () => {}) // of a Redis that a test takes away
     workers.set(model, worker)
     return worker
   }

@@ -4,6 +4,8 @@ import type { DrawnImage, Engine, ImageInput } from '@sdcpu/diffusion'
 export type EngineDouble = Engine & {
   /** The inputs of each call of `generate`, in order. */
   calls: ImageInput[][]
+  /** Steps of all calls so far. */
+  stepsDone(): number
   /** Makes the engine die, as a thread does that runs out of memory. */
   die(error: Error): void
 }
@@ -11,13 +13,17 @@ export type EngineDouble = Engine & {
 /** Stands in for the engine where drawing is not what is tested: its bytes are the prompt and the seed. */
 export function createEngineDouble({
   stepMs = 0,
+  png,
   fails = () => false,
 }: {
   stepMs?: number
+  /** What every picture is; the prompt and the seed as text when absent, which no one can convert. */
+  png?: Uint8Array
   /** Asked at each call, with the inputs and the number of calls before. */
   fails?: (inputs: ImageInput[], earlier: number) => boolean
 } = {}): EngineDouble {
   const calls: ImageInput[][] = []
+  let stepsDone = 0
   const { promise: died, resolve: die } = Promise.withResolvers<Error>()
   return {
     model: {
@@ -39,17 +45,24 @@ export function createEngineDouble({
     },
     loadMs: 0,
     calls,
+    stepsDone: () => stepsDone,
     died,
     die,
-    async generate(inputs, { onStep } = {}) {
+    async generate(inputs, { onStep, signals = [] } = {}) {
       const earlier = calls.push(inputs) - 1
       const { steps } = inputs[0]!
       for (let step = 1; step <= steps; step++) {
+        if (inputs.every((_, i) => signals[i]?.aborted)) break
         await sleep(stepMs)
+        stepsDone++
         onStep?.(step)
       }
       if (fails(inputs, earlier)) throw new Error('the engine double was told to fail')
-      return inputs.map(toImage)
+      return inputs.map((input, i) =>
+        signals[i]?.aborted
+          ? { ...toImage(input), png: new Uint8Array(0) }
+          : { ...toImage(input), ...(png && { png }) },
+      )
     },
     async close() {},
   }
