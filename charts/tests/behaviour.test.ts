@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { imagesQueueName, modelNameOf } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
 import {
+  CHARTS,
   containers,
   find,
   type Manifest,
@@ -197,6 +200,61 @@ describe('scaling', () => {
   })
 })
 
+describe('an autoscaler', () => {
+  it('is left the number of workers, and looks at the pictures of this model', async () => {
+    const objects = await render({ set: { 'worker.autoscaling.enabled': true, model: HUB } })
+    expect(find(objects, 'Deployment', `${RELEASE}-worker`).spec).not.toHaveProperty('replicas')
+    const { external } = find(objects, 'HorizontalPodAutoscaler', `${RELEASE}-worker`).spec.metrics[0]
+    expect(external.metric).toEqual({
+      name: 'sd_queue_images',
+      selector: { matchLabels: { model: 'stabilityai/sdxl-turbo' } },
+    })
+  })
+})
+
+describe('monitoring', () => {
+  const on = {
+    'monitoring.serviceMonitor.enabled': true,
+    'monitoring.prometheusRule.enabled': true,
+    'monitoring.dashboard.enabled': true,
+  }
+  const metricNames = () =>
+    ['api/src', 'worker/src', 'web/src/server'].flatMap((folder) => {
+      const source = readFileSync(join(CHARTS, '..', 'apps', folder, 'metrics.ts'), 'utf8')
+      return [...source.matchAll(/name: '(sd_\w+)'/g)].map(([, name]) => name!)
+    })
+
+  it('finds the Services of api, web and workers, and no other', async () => {
+    const objects = await render({ set: on })
+    const { selector, endpoints } = find(objects, 'ServiceMonitor', RELEASE).spec
+    const [{ key, values }] = selector.matchExpressions
+    const found = ofKind(objects, 'Service').filter(({ metadata: { labels } }) => {
+      const isOurs = Object.entries(selector.matchLabels).every(([name, value]) => labels[name] === value)
+      return isOurs && values.includes(labels[key])
+    })
+    const names = found.map(({ metadata }) => metadata.name)
+    expect(names.sort()).toEqual([RELEASE, `${RELEASE}-webui`, `${RELEASE}-worker`])
+    for (const { spec } of found)
+      expect(spec.ports.map(({ name }: Manifest) => name)).toContain(endpoints[0].port)
+    const worker = find(objects, 'NetworkPolicy', `${RELEASE}-worker`).spec.ingress[0]
+    expect(worker.from).toEqual([
+      { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+    ])
+  })
+
+  it('speaks of metrics that the apps have', async () => {
+    const objects = await render({ set: on })
+    const rules = JSON.stringify(find(objects, 'PrometheusRule', RELEASE))
+    const dashboard = find(objects, 'ConfigMap', `${RELEASE}-dashboard`).data[`${RELEASE}.json`]
+    expect(JSON.parse(dashboard).panels.length).toBeGreaterThan(5)
+    const used = [...`${rules} ${dashboard}`.matchAll(/\bsd_\w+/g)].map(([name]) =>
+      name.replace(/_(bucket|sum|count)$/, ''),
+    )
+    expect(metricNames()).toEqual(expect.arrayContaining([...new Set(used)]))
+    expect(used.length).toBeGreaterThan(10)
+  })
+})
+
 describe('the model', () => {
   const reference = `registry.example.com/models/m@sha256:${'0'.repeat(64)}`
   const sources: [Record<string, unknown>, string, string][] = [
@@ -243,7 +301,7 @@ describe('redis', () => {
     for (const component of ['api', 'worker']) {
       const [container] = podOf(objects, component).spec.containers
       expect(reference(container)).toEqual(own)
-      expect(env(container).REDIS_URL).toBe(`redis://:$(REDIS_PASSWORD)@${RELEASE}-redis:6379`)
+      expect(env(container).REDIS_URL).toBe(`redis://${RELEASE}-redis:6379`)
     }
     expect(find(objects, 'Secret', own.name).data).toHaveProperty(own.key)
   })
@@ -277,7 +335,7 @@ describe('redis', () => {
     expect(objects.filter(({ metadata }) => metadata.name === `${RELEASE}-redis`)).toEqual([])
     const egress = find(objects, 'NetworkPolicy', RELEASE).spec.egress
     expect(egress).toContainEqual({
-      ports: [{ protocol: 'TCP', port: 6379 }],
+      ports: [{ protocol: 'TCP', port: 6380 }],
       to: [{ ipBlock: { cidr: '192.0.2.7/32' } }],
     })
   })
@@ -393,12 +451,46 @@ describe('checks', () => {
       { 'worker.keda.enabled': true, 'redis.enabled': false, 'externalRedis.url': 'redis://r' },
       /needs this chart's redis/,
     ],
-    ['two redis', { 'externalRedis.url': 'redis://r' }, /redis\.enabled is true and externalRedis is set/],
-    ['no redis', { 'redis.enabled': false }, /externalRedis says nothing/],
     [
-      'two addresses',
-      { 'redis.enabled': false, externalRedis: { url: 'redis://r', existingSecret: 's' } },
-      /both set/,
+      'two redis',
+      { 'externalRedis.url': 'redis://r' },
+      /redis\.enabled is true and externalRedis\.url is set/,
+    ],
+    ['no redis', { 'redis.enabled': false }, /externalRedis\.url is empty/],
+    [
+      'several servers in standalone',
+      { 'redis.enabled': false, 'externalRedis.url': 'redis://a,redis://b' },
+      /names several servers/,
+    ],
+    [
+      'certificates without TLS',
+      { 'redis.enabled': false, externalRedis: { url: 'redis://a', tls: { secretName: 's' } } },
+      /without TLS; write rediss/,
+    ],
+    [
+      'half a certificate',
+      {
+        'redis.enabled': false,
+        externalRedis: { url: 'rediss://a', tls: { secretName: 's', certKey: 'c' } },
+      },
+      /certKey and externalRedis\.tls\.keyKey must be given together/,
+    ],
+    ['a bucket without a name', { 'results.store': 's3' }, /results\.s3\.bucket is empty/],
+    [
+      'pictures in a bucket outside TDX',
+      { 'tdx.enabled': true, results: { store: 's3', s3: { bucket: 'b' } } },
+      /results\.s3 holds pictures/,
+    ],
+    ['a test without a key', { 'api.keysSecret.name': 'keys' }, /helm test has no key to draw with/],
+    [
+      'two that count workers',
+      { 'worker.keda.enabled': true, 'worker.autoscaling.enabled': true },
+      /only one can count the workers/,
+    ],
+    [
+      'fewer scaled workers at most than at least',
+      { 'worker.autoscaling': { enabled: true, minReplicas: 5 } },
+      /autoscaling\.maxReplicas is 4; it must not be less than minReplicas, which is 5/,
     ],
     ['an Ingress for everything', { 'web.ingress.enabled': true }, /web\.ingress\.host is empty/],
     ['a route without a gateway', { 'api.httpRoute.enabled': true }, /api\.httpRoute\.parentRefs is empty/],
@@ -411,7 +503,7 @@ describe('checks', () => {
   it('says all that is wrong at once', async () => {
     const text = await refusal({ set: { 'model.source': 'hub', 'redis.enabled': false } })
     expect(text).toMatch(
-      /repository is empty[\s\S]*revision is empty[\s\S]*acceptLicense is false[\s\S]*externalRedis says nothing/,
+      /repository is empty[\s\S]*revision is empty[\s\S]*acceptLicense is false[\s\S]*externalRedis\.url is empty/,
     )
   })
 

@@ -98,10 +98,17 @@ export function createMachine({
   async function environmentOf(container: Manifest): Promise<Record<string, string>> {
     const env: Record<string, string> = {}
     for (const { name, value, valueFrom } of container.env ?? []) {
-      const given = valueFrom ? secretValue(valueFrom.secretKeyRef) : expand(value, env)
+      const given = valueFrom ? referenced(valueFrom, container) : expand(value, env)
       env[name] = await localize(given)
     }
     return env
+  }
+
+  function referenced({ secretKeyRef, resourceFieldRef }: Manifest, { resources }: Manifest): string {
+    if (secretKeyRef) return secretValue(secretKeyRef)
+    const [group, resource] = resourceFieldRef.resource.split('.')
+    const size = String(resources[group][resource])
+    return String(Number.parseInt(size, 10) * (size.endsWith('Gi') ? 2 ** 30 : 2 ** 20))
   }
 
   function secretValue({ name, key }: { name: string; key: string }): string {

@@ -71,12 +71,13 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 
 {{/* "true" when something other than this chart counts the workers. */}}
 {{- define "sdcpu.workersAreScaled" -}}
-{{- .Values.worker.keda.enabled -}}
+{{- or .Values.worker.keda.enabled .Values.worker.autoscaling.enabled -}}
 {{- end -}}
 
 {{/* Most workers there can be. */}}
 {{- define "sdcpu.maxWorkers" -}}
 {{- if .Values.worker.keda.enabled -}}{{ .Values.worker.keda.maxReplicas }}
+{{- else if .Values.worker.autoscaling.enabled -}}{{ .Values.worker.autoscaling.maxReplicas }}
 {{- else -}}{{ .Values.worker.replicas }}{{- end -}}
 {{- end -}}
 

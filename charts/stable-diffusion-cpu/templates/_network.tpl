@@ -45,16 +45,24 @@ to:
     - {protocol: TCP, port: 6379}
 {{- else -}}
 - ports:
-    - {protocol: TCP, port: {{ include "sdcpu.externalRedisPort" . }}}
+    {{- range (concat (regexFindAll ":[0-9]+" .Values.externalRedis.url -1) .Values.networkPolicy.redisPorts | default (list 6379)) }}
+    - {protocol: TCP, port: {{ . | toString | trimPrefix ":" }}}
+    {{- end }}
   {{- with include "sdcpu.toCidrs" (list .Values.networkPolicy.redisCidrs) }}
   {{- . | nindent 2 }}
   {{- end }}
 {{- end -}}
 {{- end -}}
 
-{{/* Port of the external redis; 6379 where a Secret holds the address. */}}
-{{- define "sdcpu.externalRedisPort" -}}
-{{- regexFind ":[0-9]+(/|$)" .Values.externalRedis.url | trimPrefix ":" | trimSuffix "/" | default "6379" -}}
+{{/* The bucket, where there is one. */}}
+{{- define "sdcpu.egressS3" -}}
+{{- if eq .Values.results.store "s3" -}}
+- ports:
+    - {protocol: TCP, port: {{ regexFind ":[0-9]+" .Values.results.s3.endpoint | trimPrefix ":" | default (hasPrefix "http://" .Values.results.s3.endpoint | ternary "80" "443") }}}
+  {{- with include "sdcpu.toCidrs" (list .Values.networkPolicy.s3Cidrs) }}
+  {{- . | nindent 2 }}
+  {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Callers from outside: those that the values name, or everybody. */}}
@@ -69,5 +77,14 @@ to:
     {{- if eq (index $ 1) "api" }}
     {{- include "sdcpu.peer" (list $root "web") | nindent 4 }}
     {{- end }}
+    {{- if $root.Values.monitoring.serviceMonitor.enabled }}
+    {{- include "sdcpu.peerPrometheus" $root | nindent 4 }}
+    {{- end }}
   {{- end }}
+{{- end -}}
+
+{{- define "sdcpu.peerPrometheus" -}}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ .Values.monitoring.namespace }}
 {{- end -}}

@@ -44,7 +44,7 @@ The queue and the pictures are {{ ternary "on the node's disk and" "in memory an
 {{- if eq .Values.model.source "hostPath" }}
 model.source hostPath: namespaces that enforce Pod Security baseline or restricted refuse the workers.
 {{ end }}
-{{- if not (or .Values.networkPolicy.from (not .Values.networkPolicy.enabled)) }}
-There are no accounts: whoever reaches the services can draw. networkPolicy.from narrows who does.
+{{- if not .Values.api.keysSecret.name }}
+There are no keys: whoever reaches the services can draw. api.keysSecret asks for them.
 {{ end }}
 {{- end -}}

@@ -34,6 +34,9 @@ tdx.node.nodeSelector is empty; tdx.mode node needs the labels of your TDX node 
 {{- if and $tdx.enabled (not .Values.redis.enabled) (not .Values.externalRedis.acceptOutsideTdx) }}
 externalRedis sees prompts and pictures, and tdx.enabled cannot move it; set externalRedis.acceptOutsideTdx when it is as trusted as the TDX pool.
 {{- end }}
+{{- if and $tdx.enabled (eq .Values.results.store "s3") (not .Values.results.s3.acceptOutsideTdx) }}
+results.s3 holds pictures, and tdx.enabled cannot move it; set results.s3.acceptOutsideTdx when it is as trusted as the TDX pool.
+{{- end }}
 {{- end -}}
 
 {{- define "sdcpu.validate.model" -}}
@@ -74,6 +77,12 @@ model.storage.accessMode is ReadWriteOnce and there may be {{ $most }} workers; 
 {{- if lt $grace $least }}
 worker.terminationGracePeriodSeconds is {{ $grace }}; a batch may take worker.longestBatchSeconds ({{ $worker.longestBatchSeconds }}), so it must be {{ $least }} at least.
 {{- end }}
+{{- if and $worker.keda.enabled $worker.autoscaling.enabled }}
+worker.keda.enabled and worker.autoscaling.enabled are both true; only one can count the workers.
+{{- end }}
+{{- if and $worker.autoscaling.enabled (lt (int $worker.autoscaling.maxReplicas) (int $worker.autoscaling.minReplicas)) }}
+worker.autoscaling.maxReplicas is {{ $worker.autoscaling.maxReplicas }}; it must not be less than minReplicas, which is {{ $worker.autoscaling.minReplicas }}.
+{{- end }}
 {{- if and $worker.keda.enabled (lt (int $worker.keda.maxReplicas) (int $worker.keda.minReplicas)) }}
 worker.keda.maxReplicas is {{ $worker.keda.maxReplicas }}; it must not be less than minReplicas, which is {{ $worker.keda.minReplicas }}.
 {{- end }}
@@ -88,18 +97,30 @@ a lost worker's pictures would wait up to {{ $takeover }} ms for another; the li
 
 {{- define "sdcpu.validate.redis" -}}
 {{- $external := .Values.externalRedis }}
-{{- if and .Values.redis.enabled (or $external.url $external.existingSecret) }}
-redis.enabled is true and externalRedis is set; only one can hold the queue. Set redis.enabled to false.
+{{- if and .Values.redis.enabled $external.url }}
+redis.enabled is true and externalRedis.url is set; only one can hold the queue. Set redis.enabled to false.
 {{- end }}
-{{- if and (not .Values.redis.enabled) (not $external.url) (not $external.existingSecret) }}
-redis.enabled is false and externalRedis says nothing; set externalRedis.url or externalRedis.existingSecret.
+{{- if and (not .Values.redis.enabled) (not $external.url) }}
+redis.enabled is false and externalRedis.url is empty; name the address of your Redis.
 {{- end }}
-{{- if and $external.url $external.existingSecret }}
-externalRedis.url and externalRedis.existingSecret are both set; the Secret holds the whole address, so remove the url.
+{{- if and (eq $external.mode "standalone") (contains "," $external.url) }}
+externalRedis.url names several servers; with externalRedis.mode standalone there is one. Set sentinel or cluster.
+{{- end }}
+{{- if and $external.tls.secretName (not (hasPrefix "rediss://" $external.url)) }}
+externalRedis.tls.secretName is set and externalRedis.url is without TLS; write rediss://.
+{{- end }}
+{{- if ne (empty $external.tls.certKey) (empty $external.tls.keyKey) }}
+externalRedis.tls.certKey and externalRedis.tls.keyKey must be given together.
+{{- end }}
+{{- if and (eq .Values.results.store "s3") (not .Values.results.s3.bucket) }}
+results.s3.bucket is empty; results.store s3 needs one.
 {{- end }}
 {{- end -}}
 
 {{- define "sdcpu.validate.exposure" -}}
+{{- if and .Values.api.keysSecret.name .Values.tests.enabled (not .Values.tests.apiKeySecret.name) }}
+api.keysSecret is set and helm test has no key to draw with; name one by tests.apiKeySecret, or set tests.enabled to false.
+{{- end }}
 {{- range $component := list "api" "web" }}
 {{- $own := index $.Values $component }}
 {{- if and $own.ingress.enabled (not $own.ingress.host) }}

@@ -40,8 +40,12 @@ limits:
   value: {{ .Values.worker.batchMaxSize | quote }}
 - name: BATCH_WINDOW_MS
   value: {{ .Values.worker.batchWindowMs | quote }}
-- name: RESULT_TTL_SECONDS
-  value: {{ .Values.results.ttlSeconds | quote }}
+- name: MEMORY_LIMIT_BYTES
+  valueFrom:
+    resourceFieldRef:
+      containerName: worker
+      resource: limits.memory
+{{ include "sdcpu.storeEnv" . }}
 - name: LOCK_DURATION_MS
   value: {{ .Values.worker.lockDurationMs | quote }}
 - name: STALLED_INTERVAL_MS
@@ -50,4 +54,6 @@ limits:
   value: {{ .Values.worker.longestBatchSeconds | quote }}
 - name: LOG_LEVEL
   value: {{ .Values.logLevel }}
+- name: LOG_PROMPTS
+  value: {{ .Values.logPrompts | quote }}
 {{- end -}}
