@@ -1,5 +1,11 @@
 import { parseArgs } from 'node:util'
-import { SAMPLER_NAMES, type SamplerName, samplerNamed } from '@sdcpu/diffusion'
+import {
+  MODEL_CHECKS,
+  type ModelCheck,
+  SAMPLER_NAMES,
+  type SamplerName,
+  samplerNamed,
+} from '@sdcpu/diffusion'
 import type { LoraChoice } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 
@@ -18,7 +24,8 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
                  a compiled folder, or owner/name[@revision] of the hub, which is downloaded
   --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan PLAN    how the model computes: fp32 (default)
-  --threads N    CPU threads (default: all this process may use)
+  --threads N    CPU threads (default: the physical cores this process may use, within its CPU quota)
+  --check HOW    how the compiled files are checked: quick (default), or full, which reads every byte
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
   --json         print one line of JSON: seed, size, steps, sampler, guidance, token counts, warnings,
                  plan, timings, memory, files`
@@ -49,6 +56,7 @@ export type GenerateOptions = {
   loras: LoraChoice[]
   plan: 'fp32'
   threads: number | undefined
+  check: ModelCheck
   out: string
   json: boolean
 }
@@ -75,6 +83,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     loras: readLoras(values.lora),
     plan: values.plan,
     threads: readInteger('threads', values.threads, 1, 1024),
+    check: readCheck(values.check),
     out: values.out,
     json: values.json,
   }
@@ -103,6 +112,7 @@ function parse(args: string[]) {
         lora: { type: 'string', multiple: true, default: [] },
         plan: { type: 'string', default: 'fp32' },
         threads: { type: 'string' },
+        check: { type: 'string', default: 'quick' },
         out: { type: 'string', default: 'out.png' },
         json: { type: 'boolean', default: false },
       },
@@ -133,6 +143,12 @@ function readSampler(text: string | undefined): SamplerName | undefined {
   const name = samplerNamed(text)
   if (!name) throw new UsageError(`--sampler is ${text}; it must be one of ${SAMPLER_NAMES.join(', ')}`)
   return name
+}
+
+function readCheck(text: string): ModelCheck {
+  const check = MODEL_CHECKS.find((name) => name === text)
+  if (!check) throw new UsageError(`--check is ${text}; it must be ${MODEL_CHECKS.join(' or ')}`)
+  return check
 }
 
 function readLoras(texts: string[]): LoraChoice[] {

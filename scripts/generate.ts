@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
+import { chooseThreads, type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
@@ -37,7 +37,7 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function draw(options: GenerateOptions): Promise<void> {
-  const { prompt, n, threads, plan } = options
+  const { prompt, n, plan, check } = options
   const started = performance.now()
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const { dir } = await prepareModel({
@@ -48,7 +48,9 @@ async function draw(options: GenerateOptions): Promise<void> {
     hub: await readHubOptions(process.env),
     onProgress: (progress) => say(progressLine(progress)),
   })
-  const engine = await startEngine({ modelDir: dir, threads })
+  const { threads, reason } = chooseThreads(options.threads)
+  say(`Loading the model for ${reason}`)
+  const engine = await startEngine({ modelDir: dir, threads, check })
   try {
     const load = performance.now() - started
     const { nativeSize, recommended } = engine.model
@@ -72,6 +74,7 @@ async function draw(options: GenerateOptions): Promise<void> {
       tokenCounts,
       warnings,
       plan: engine.model.plan,
+      threads,
       timingsMs: roundTimes({ load, ...images[0]!.timingsMs }),
       // maxRSS is in KiB.
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
@@ -100,6 +103,7 @@ type Report = {
   tokenCounts: DrawnImage['tokenCounts']
   warnings: string[]
   plan: string
+  threads: number
   timingsMs: Record<string, number | number[]>
   peakRssBytes: number
   files: string[]

@@ -117,14 +117,16 @@ describe('tdx', () => {
 })
 
 describe('workers', () => {
-  it('are Guaranteed whole CPUs, which are also the threads', async () => {
+  it('are Guaranteed whole CPUs, which their threads follow', async () => {
     const objects = await render({ set: { 'worker.cpu': 14 } })
     for (const { resources } of containers(podOf(objects, 'worker'))) {
       const { 'ephemeral-storage': _, ...requests } = resources.requests
       expect(requests).toEqual(resources.limits)
       expect(resources.limits.cpu).toBe(14)
     }
-    expect(env(workerOf(objects)).THREADS).toBe('14')
+    // The worker counts cores within its limit; a number of our own goes before.
+    expect(env(workerOf(objects))).not.toHaveProperty('THREADS')
+    expect(env(workerOf(await render({ set: { 'worker.threads': 7 } }))).THREADS).toBe('7')
   })
 
   it('replace one another, and have the grace that the longest batch asks for', async () => {
@@ -480,6 +482,16 @@ describe('checks', () => {
       'pictures in a bucket outside TDX',
       { 'tdx.enabled': true, results: { store: 's3', s3: { bucket: 'b' } } },
       /results\.s3 holds pictures/,
+    ],
+    [
+      'webhooks without a signature',
+      { 'api.webhooks.hosts': ['a.example.com'] },
+      /api\.webhooks\.secret\.name is empty/,
+    ],
+    [
+      'a judge outside TDX',
+      { 'tdx.enabled': true, 'safety.url': 'http://judge' },
+      /safety\.url is asked about prompts and pictures/,
     ],
     ['a test without a key', { 'api.keysSecret.name': 'keys' }, /helm test has no key to draw with/],
     [

@@ -52,7 +52,9 @@ describe('the environment of the containers', async () => {
       worker: WorkerConfig,
     }))
       for (const env of all.get(container)!) {
-        const values = Object.fromEntries(env.map(({ name, value = '1' }) => [name, inImage(name, value)]))
+        const values = Object.fromEntries(
+          env.map(({ name, value = 'from a secret or the node' }) => [name, inImage(name, value)]),
+        )
         expect(schema.safeParse(values).error?.message, JSON.stringify(values)).toBeUndefined()
       }
   })
@@ -67,8 +69,11 @@ describe('the environment of the containers', async () => {
 })
 
 // Files that a Secret is mounted to exist in a cluster only; an app looks whether it can read them.
-const inImage = (name: string, value: string) =>
-  /^REDIS_TLS_.*_FILE$/.test(name) ? import.meta.filename : value
+// A number of the node's is one.
+function inImage(name: string, value: string): string {
+  if (name === 'MEMORY_LIMIT_BYTES') return '2147483648'
+  return /^REDIS_TLS_.*_FILE$/.test(name) ? import.meta.filename : value
+}
 
 /** What only goes into another value, as `$(NAME)`, is not for the app. */
 function isForTheApp(env: Env[]): (entry: Env) => boolean {

@@ -172,6 +172,7 @@ const FOREIGN: Record<string, string[]> = {
   'ci/external-redis-secret-values.yaml': ['Secret/redis', 'Secret/redis-tls'],
   'ci/redis-sentinel-values.yaml': ['Secret/redis'],
   'ci/s3-values.yaml': ['Secret/minio'],
+  'ci/safety-webhooks-values.yaml': ['Secret/webhooks'],
   'ci/keys-values.yaml': ['Secret/keys', 'Secret/test-key'],
   'examples/s3.yaml': ['Secret/bucket'],
   'ci/gitops-values.yaml': ['Secret/redis-auth', `${HUB_CLAIM}redis-data`, 'ServiceAccount/drawer'],

@@ -12,6 +12,7 @@ const STATUS: Record<ErrorCode, number> = {
   size_too_large: 400,
   unsupported_media_type: 415,
   idempotency_mismatch: 422,
+  flagged: 400,
   canceled: 409,
   queue_full: 429,
   rate_limited: 429,
@@ -34,6 +35,7 @@ const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
 const OF_AN_IMAGE: Partial<Record<ErrorCode, string>> = {
   canceled: 'The image was canceled.',
   deadline_exceeded: 'The image was not begun before its deadline.',
+  flagged: 'The image was refused by the policy of this service.',
   size_too_large: 'The image does not fit into the memory of the workers. Ask for a smaller size.',
 }
 
@@ -41,15 +43,18 @@ const OF_AN_IMAGE: Partial<Record<ErrorCode, string>> = {
 export class ApiError extends Error {
   readonly code: ErrorCode
   readonly retryAfterSeconds: number | undefined
+  /** Why a safety service refused. */
+  readonly category: string | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: { cause?: unknown; retryAfterSeconds?: number; category?: string | undefined } = {},
   ) {
     super(message, { cause: options.cause })
     this.code = code
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.category = options.category
   }
 }
 

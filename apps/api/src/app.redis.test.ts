@@ -70,6 +70,7 @@ it('queues one job an image and answers 202 with the request as resolved', async
     sampler: 'euler_a',
     emphasis: false,
     format: 'png',
+    requestId: answer.headers['x-request-id'],
   })
 })
 

@@ -4,6 +4,7 @@ import type { Writable } from 'node:stream'
 import helmet from '@fastify/helmet'
 import type { ErrorBody, PictureStoreConfig } from '@sdcpu/contract'
 import { openPictureStore } from '@sdcpu/pictures'
+import { createSafetyCheck, type SafetyConfig } from '@sdcpu/safety'
 import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
 import { createAdmission } from './admission.ts'
@@ -26,6 +27,7 @@ import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
 import { addServiceRoutes } from './service-routes.ts'
 import { createSystem } from './system.ts'
+import { createWebhooks, type WebhookConfig } from './webhooks.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
@@ -52,6 +54,8 @@ export function buildApp({
   /** Where log lines go; standard output when absent. */
   log?: Writable
   config: PictureStoreConfig &
+    SafetyConfig &
+    WebhookConfig &
     Pick<
       ApiConfig,
       | 'MODEL_NAME'
@@ -71,7 +75,12 @@ export function buildApp({
       logController: new LogController({ disableRequestLogging: true }), // one line of our own instead of two
       bodyLimit: BODY_LIMIT_BYTES,
       requestTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
-      http: { maxHeaderSize: HEADER_LIMIT_BYTES, connectionsCheckingInterval: CHECK_INTERVAL_MS },
+      http: {
+        maxHeaderSize: HEADER_LIMIT_BYTES,
+        // Node takes the longer of the two for the whole request.
+        headersTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
+        connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      },
       clientErrorHandler: refuseUnread,
       genReqId: requestIdOf,
       trustProxy: config.TRUST_PROXY,
@@ -89,7 +98,12 @@ export function buildApp({
     const error = toApiError(thrown)
     errors.set(request, error)
     const body: ErrorBody = {
-      error: { code: error.code, message: publicMessage(error), requestId: request.id },
+      error: {
+        code: error.code,
+        message: publicMessage(error),
+        requestId: request.id,
+        ...(error.category && { category: error.category }),
+      },
     }
     if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
@@ -151,12 +165,20 @@ export function buildApp({
   })
   addModelRoutes(app, models)
   addServiceRoutes(app, { routes, system: createSystem({ redis, queues, models, prefix, queueLimit }) })
+  const records = createRequestRecords(kept)
+  const images = createImages({
+    ...kept,
+    ...{ queues, models, admission, forecast, links, metrics, pictures },
+    records,
+    safety: createSafetyCheck(config),
+  })
+  const webhooks = createWebhooks({
+    ...{ config, redis, openConnection, prefix, images, records, log: app.log },
+  })
+  app.addHook('onClose', () => webhooks.close())
   addImageRoutes(app, {
-    images: createImages({
-      ...kept,
-      ...{ queues, models, admission, forecast, links, metrics, pictures },
-      records: createRequestRecords(kept),
-    }),
+    images,
+    webhooks,
     events: events.of,
     idempotency: createIdempotency(kept),
     links,

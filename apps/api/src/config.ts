@@ -7,7 +7,9 @@ import {
   PictureStoreConfig,
 } from '@sdcpu/contract'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
+import { SafetyConfig } from '@sdcpu/safety'
 import { z } from 'zod'
+import { checkWebhookConfig, WebhookConfig } from './webhooks.ts'
 
 const wholeNumber = (least: number, limit: number) => z.coerce.number().int().min(least).max(limit)
 
@@ -18,6 +20,8 @@ export const ApiConfig = z
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
     ...PictureStoreConfig.shape,
+    ...SafetyConfig.shape,
+    ...WebhookConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -64,6 +68,7 @@ export const ApiConfig = z
   })
   .superRefine(checkRedisConfig)
   .superRefine(checkPictureStoreConfig)
+  .superRefine(checkWebhookConfig)
 export type ApiConfig = z.infer<typeof ApiConfig>
 
 /**
@@ -78,7 +83,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   return { ...result.data, MODEL_NAME }
 }
 
-const SECRETS = ['API_KEYS', 'AWS_SECRET_ACCESS_KEY'] as const
+const SECRETS = ['API_KEYS', 'AWS_SECRET_ACCESS_KEY', 'WEBHOOK_SECRET'] as const
 
 /** The config as it may be logged. */
 export function maskSecrets(config: ApiConfig): ApiConfig {

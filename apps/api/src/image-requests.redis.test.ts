@@ -224,3 +224,16 @@ it('serves an image in the format it was asked for, under that name only', async
   const other = await call(api, 'GET', `/api/v1/images/${id}/0.png`)
   expect(other.json().error.message).toBe(`image 0 of ${id} is a jpeg; ask for 0.jpg`)
 })
+
+it('answers a poll without a body while nothing has changed', async () => {
+  const api = await startApi()
+  const { id } = await create(api)
+  const url = `/api/v1/images/${id}`
+  const { headers } = await call(api, 'GET', url)
+  const known = { 'if-none-match': String(headers.etag) }
+  const same = await call(api, 'GET', url, known)
+  expect([same.statusCode, same.body]).toEqual([304, ''])
+  await api.succeed(await api.take())
+  const changed = await call(api, 'GET', url, known)
+  expect([changed.statusCode, changed.json().status]).toEqual([200, 'succeeded'])
+})

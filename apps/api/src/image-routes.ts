@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   CreateImages,
   ErrorBody,
@@ -19,6 +20,7 @@ import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
 import type { Links } from './links.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
+import type { Webhooks } from './webhooks.ts'
 import type { ZodApp } from './zod-app.ts'
 
 const errors = { '4xx': ErrorBody, '5xx': ErrorBody }
@@ -60,11 +62,16 @@ const EventsHeaders = z.looseObject({
     .describe('Id of the last event received; what came after is sent again'),
 })
 
+function tagOf(resource: ImagesResource): string {
+  return `"${createHash('sha256').update(JSON.stringify(resource)).digest('base64url').slice(0, 22)}"`
+}
+
 /** Adds the native routes under `/api/v1/images`. */
 export function addImageRoutes(
   app: ZodApp,
   {
     images,
+    webhooks,
     events,
     idempotency,
     links,
@@ -73,6 +80,7 @@ export function addImageRoutes(
     callerOf,
   }: {
     images: Images
+    webhooks: Webhooks
     events: (model: string) => JobEvents
     idempotency: Idempotency
     links: Links
@@ -95,12 +103,15 @@ export function addImageRoutes(
     },
     handler: async (request, reply) => {
       const caller = callerOf(request)
+      const { webhookUrl } = request.body
+      if (webhookUrl) webhooks.check(webhookUrl)
       const key = request.headers['idempotency-key']
       const id =
         key === undefined
           ? undefined
           : await idempotency.claim({ key, owner: caller.owner, body: request.body })
       let resource = await images.create(request.body, caller, { id, requestId: request.id })
+      if (webhookUrl) await webhooks.expect(resource.id, webhookUrl)
       logCreated(request, resource)
       reply.header('location', `/api/v1/images/${resource.id}`)
       const waitSeconds = readWaitSeconds(request.headers.prefer)
@@ -131,10 +142,14 @@ export function addImageRoutes(
   })
 
   app.get('/api/v1/images/:id', {
-    schema: { params: IdParams, response: { 200: ImagesResource, ...errors } },
+    schema: { params: IdParams, response: { 200: ImagesResource, 304: Empty, ...errors } },
     handler: async (request, reply) => {
       const resource = await images.find(request.params.id, callerOf(request))
-      return reply.header('cache-control', 'no-store').send(resource)
+      // Whoever polls asks many times for one change, and says by the tag what it knows already.
+      const etag = tagOf(resource)
+      reply.header('cache-control', 'private, no-cache').header('etag', etag)
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+      return reply.send(resource)
     },
   })
 
@@ -214,14 +229,13 @@ export function addImageRoutes(
         },
       )
     const stream = new AbortController()
-    const hangUp = () => stream.abort()
-    reply.raw.once('close', hangUp)
+    const forget = onHangUp(reply, () => stream.abort())
     streams.add(stream)
     try {
       await run(stream)
     } finally {
       streams.delete(stream)
-      reply.raw.off('close', hangUp)
+      forget()
     }
   }
 
@@ -237,8 +251,7 @@ export function addImageRoutes(
   ): Promise<ImagesResource> {
     const record = await images.findRecord(resource.id, caller)
     const hungUp = new AbortController()
-    const onClose = () => hungUp.abort()
-    reply.raw.once('close', onClose)
+    const forget = onHangUp(reply, () => hungUp.abort())
     const signal = AbortSignal.any([hungUp.signal, AbortSignal.timeout(waitSeconds * 1000)])
     try {
       for await (const update of followImages({ images, events: events(record.request.model) }, record, {
@@ -248,10 +261,17 @@ export function addImageRoutes(
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
-      reply.raw.off('close', onClose)
+      forget()
     }
     return hungUp.signal.aborted && cancelsOnHangUp
       ? images.cancel(resource.id, caller)
       : images.find(resource.id, caller)
   }
+}
+
+/** Calls `listener` when the caller hangs up, or at once where it has done so already. Gives what ends that. */
+function onHangUp({ raw }: FastifyReply, listener: () => void): () => void {
+  raw.once('close', listener)
+  if (raw.destroyed) listener()
+  return () => raw.off('close', listener)
 }

@@ -17,6 +17,7 @@ import {
   seedOf,
 } from '@sdcpu/contract'
 import type { PictureStore } from '@sdcpu/pictures'
+import type { SafetyCheck } from '@sdcpu/safety'
 import type { Redis } from 'ioredis'
 import type { Admission } from './admission.ts'
 import { ApiError, fixedMessage } from './api-error.ts'
@@ -79,6 +80,7 @@ export function createImages({
   prefix,
   resultTtlSeconds,
   records,
+  safety,
 }: {
   redis: Redis
   queues: Queues
@@ -91,6 +93,7 @@ export function createImages({
   prefix: string
   resultTtlSeconds: number
   records: RequestRecords
+  safety: SafetyCheck
 }): Images {
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
@@ -189,6 +192,14 @@ export function createImages({
     return isKeyed(owner) ? `${path}?signature=${await links.sign(id, index)}` : path
   }
 
+  async function checkPrompt({ prompt, negativePrompt }: ImageRequest): Promise<void> {
+    const { flagged, category } = await safety({ stage: 'prompt', prompt, negativePrompt }).catch((cause) => {
+      throw new ApiError('unavailable', 'no verdict on the prompt', { cause, retryAfterSeconds: 5 })
+    })
+    if (flagged)
+      throw new ApiError('flagged', 'the prompt was refused by the policy of this service', { category })
+  }
+
   // A request whose caller lost the answer may have lost its jobs, too: Redis can go away between the two.
   async function resume(record: RequestRecord, caller: Caller): Promise<ImagesResource> {
     const resource = await describeAll(record)
@@ -215,6 +226,7 @@ export function createImages({
       const known = await records.findMaybe(id)
       if (known) return resume(known, caller)
       const request = resolveRequest(body, await models.choose(body.model))
+      await checkPrompt(request)
       const priority = await admission.admit({ caller, ...request })
       const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
@@ -307,6 +319,7 @@ function toQueued({ seed, steps }: ImageRequest, index: number): Image {
 function toImageError(failedReason: string | undefined): NonNullable<Image['error']> {
   if (failedReason === undefined)
     return { code: 'expired', message: 'Nothing is known of this image any more.' }
-  const code = ErrorCode.safeParse(failedReason).data ?? 'generation_failed'
-  return { code, message: fixedMessage(code) }
+  const [reason, category] = failedReason.split(':') // a worker says with `flagged` what for
+  const code = ErrorCode.safeParse(reason).data ?? 'generation_failed'
+  return { code, message: fixedMessage(code), ...(code === 'flagged' && category && { category }) }
 }

@@ -22,6 +22,7 @@ it('documents every route of the API, and no other', async () => {
     'get /api/v1/images/{id}/events',
     'get /api/v1/images/{id}/{index}.{extension}',
     'get /api/v1/models',
+    'get /api/v1/scaling',
     'get /api/v1/system',
     'post /api/v1/images',
     'post /api/v1/images/{id}/cancel',

@@ -22,7 +22,12 @@ it('stops and starts the drawing of a model, while requests are still taken', as
   await expect(api.take()).rejects.toThrow('no job waits')
   const { models } = (await api.app.inject('/api/v1/system')).json()
   expect(models[0].queue).toMatchObject({ isPaused: true, waiting: 1 })
+  expect((await api.app.inject('/api/v1/scaling')).json().backlog).toBe(0)
   expect(await command('resume', 'demo')).toBe('demo: running, 1 images waiting, 0 held by workers\n')
+  expect((await api.app.inject('/api/v1/scaling')).json()).toEqual({
+    backlog: 1,
+    models: [{ name: 'demo', backlog: 1, workers: 0 }],
+  })
   expect((await api.take()).data.id).toBe(id)
   await expect(command('stop', 'demo')).rejects.toThrow('Usage')
-})
+}, 180_000) // five processes are started

@@ -15,8 +15,9 @@ export function resolveRequest(body: CreateImages, model: Model): ImageRequest {
       `steps is ${body.steps}; the limit of the model ${model.name} is ${maxSteps}`,
     )
   const side = Math.min(nativeSize, MAX_SIDE)
+  const { webhookUrl: _, ...asked } = body // it may carry a secret, and is nobody else's business
   return {
-    ...body,
+    ...asked,
     model: model.name,
     seed: body.seed ?? randomInt(MAX_SEED + 1),
     size: body.size ?? `${side}x${side}`,

@@ -56,6 +56,10 @@ const DOCS: Record<string, RouteDoc> = {
     summary: 'List the models there are',
     description: 'With what requests are filled in with, sizes drawn well, and the licence.',
   },
+  'GET /api/v1/scaling': {
+    tag: SERVICE,
+    summary: 'How much work there is, for autoscalers',
+  },
   'GET /api/v1/system': {
     tag: SERVICE,
     summary: 'What the service runs on, and how busy it is',

@@ -1,4 +1,4 @@
-import { ErrorBody, SystemResource } from '@sdcpu/contract'
+import { ErrorBody, ScalingResource, SystemResource } from '@sdcpu/contract'
 import type { RouteOptions } from 'fastify'
 import { DOCS_STYLE, renderDocs } from './docs-page.ts'
 import { buildOpenApi } from './openapi.ts'
@@ -17,8 +17,21 @@ export function addServiceRoutes(
   { system, routes }: { system: System; routes: RouteOptions[] },
 ) {
   app.get('/api/v1/system', {
-    schema: { response: { 200: SystemResource, '5xx': ErrorBody } },
+    schema: { response: { 200: SystemResource, '4xx': ErrorBody, '5xx': ErrorBody } },
     handler: async (_, reply) => reply.header('cache-control', 'no-store').send(await system.describe()),
+  })
+
+  app.get('/api/v1/scaling', {
+    schema: { response: { 200: ScalingResource, '4xx': ErrorBody, '5xx': ErrorBody } },
+    handler: async (_, reply) => {
+      const models = (await system.describe()).models.map(({ name, queue, workers }) => ({
+        name,
+        backlog: queue.isPaused ? 0 : queue.waiting + queue.active,
+        workers: workers.length,
+      }))
+      const backlog = models.reduce((sum, model) => sum + model.backlog, 0)
+      return reply.header('cache-control', 'no-store').send({ backlog, models })
+    },
   })
 
   app.get('/openapi.json', async () => buildOpenApi(routes))

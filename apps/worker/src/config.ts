@@ -7,7 +7,9 @@ import {
   modelNameOf,
   PictureStoreConfig,
 } from '@sdcpu/contract'
+import { MODEL_CHECKS } from '@sdcpu/diffusion'
 import { checkRedisConfig, maskRedisSecrets, RedisConfig } from '@sdcpu/redis'
+import { SafetyConfig } from '@sdcpu/safety'
 import { z } from 'zod'
 
 const TAKEOVER_LIMIT_MS = 30_000 // what we promise: a dead worker's images are taken up within this time
@@ -26,6 +28,7 @@ export const WorkerConfig = z
     HOST: z.string().default('0.0.0.0').describe('Address to listen on'),
     ...RedisConfig.shape,
     ...PictureStoreConfig.shape,
+    ...SafetyConfig.shape,
     REDIS_PREFIX: z
       .string()
       .min(1)
@@ -52,7 +55,13 @@ export const WorkerConfig = z
     HTTPS_PROXY: z.url().optional().describe('Proxy for downloads over HTTPS; lower case counts first'),
     NO_PROXY: z.string().optional().describe('Hosts reached without a proxy; lower case counts first'),
     PLAN: z.enum(['fp32']).default('fp32').describe('How the compiled model computes'),
-    THREADS: wholeNumber(1, 256).optional().describe('Threads for one run; default: the CPUs there are'),
+    THREADS: wholeNumber(1, 256)
+      .optional()
+      .describe('Threads for one run; default: the physical cores allowed, within the CPU quota'),
+    MODEL_CHECK: z
+      .enum(MODEL_CHECKS)
+      .default('quick')
+      .describe('How the compiled files are checked at start; full reads every byte again'),
     BATCH_MAX_SIZE: wholeNumber(1, 16).default(4).describe('Images per batch; memory grows with it'),
     BATCH_WINDOW_MS: wholeNumber(0, 1000).default(10).describe('Wait for company when a batch is short'),
     RESULT_TTL_SECONDS: wholeNumber(1, 604_800).default(3600).describe('How long images are kept'),

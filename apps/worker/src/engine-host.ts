@@ -33,10 +33,11 @@ export async function hostEngine(
     return opened
   }
 
-  const { model, loadMs } = engine
+  const { model, loadMs, threads } = engine
   return {
     model,
     loadMs,
+    threads,
     died: death.promise,
     generate: (inputs, options) => engine.generate(inputs, options),
     close: () => engine.close(),

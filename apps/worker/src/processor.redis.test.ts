@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import {
   BatchTimes,
   batchTimesKey,
@@ -254,6 +258,24 @@ it('keeps the reason of a failure for the operator, and only the code for the ca
   const { logs } = await queue.getJobLogs('bad-0')
   expect(logs.length).toBe(2) // attempts
   expect(logs[0]).toContain('the engine double was told to fail')
+})
+
+it('keeps no picture that the operator’s service flags, and says why', async () => {
+  const { queue, start, add, stateOf, bytesOf, allDone } = setUp()
+  const server = createServer(async (request, response) => {
+    const { prompt, stage } = JSON.parse(await text(request))
+    response.end(JSON.stringify({ flagged: stage === 'image' && prompt === 'a bad', category: 'nudity' }))
+  }).listen(0, '127.0.0.1')
+  cleanups.push(async () => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await add([{ id: 'bad' }, { id: 'good' }])
+  start(createEngineDouble(), { SAFETY_URL: `http://127.0.0.1:${port}` })
+  await allDone(1)
+  await eventually(async () => expect(await stateOf('bad')).toBe('failed'))
+  expect(await queue.getJob('bad-0')).toMatchObject({ failedReason: 'flagged:nudity', attemptsMade: 1 })
+  expect(await bytesOf('bad')).toBeNull()
+  expect((await bytesOf('good'))?.toString()).toBe('a good 7')
 })
 
 it('never begins an image after its deadline, and finishes one that it began in time', async () => {

@@ -8,6 +8,7 @@ import {
 } from '@sdcpu/contract'
 import { convertPng, type DrawnImage, type Engine, type ImageInput } from '@sdcpu/diffusion'
 import { openPictureStore } from '@sdcpu/pictures'
+import { createSafetyCheck } from '@sdcpu/safety'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -27,6 +28,7 @@ const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may s
 const MAX_STALLED_COUNT = 1000
 
 const CANCELED: ErrorCode = 'canceled'
+const FLAGGED: ErrorCode = 'flagged'
 const LATE: ErrorCode = 'deadline_exceeded'
 
 type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number; isDrawing: boolean }
@@ -62,6 +64,7 @@ export function startProcessor({
   onDrawn?: (images: number) => void
 }): Processor {
   const timer = createBatchTimer(redis, { prefix: config.REDIS_PREFIX, model: config.MODEL_NAME })
+  const safety = createSafetyCheck(config)
   const pictures = openPictureStore(config, {
     redis,
     prefix: config.REDIS_PREFIX,
@@ -104,7 +107,9 @@ export function startProcessor({
       const { image, batchSize } = drawn
       // Bytes first: a job that has succeeded always has an image behind it.
       const { format = 'png' } = held.image
-      await pictures.save(held.image, await toFile(image.png, held.image), mediaTypeOf(format))
+      const file = await toFile(image.png, held.image)
+      await checkPicture(held.image, file, mediaTypeOf(format))
+      await pictures.save(held.image, file, mediaTypeOf(format))
       return toResult(image, batchSize)
     } catch (error) {
       if (error instanceof HandedBack) {
@@ -117,6 +122,11 @@ export function startProcessor({
       await job.log(String((error as Error).stack ?? error)).catch(() => {})
       throw failure('generation_failed', error)
     }
+  }
+
+  async function checkPicture({ prompt }: ImageJob, image: Uint8Array, mediaType: string): Promise<void> {
+    const { flagged, category } = await safety({ stage: 'image', prompt, image, mediaType })
+    if (flagged) throw new UnrecoverableError(category ? `${FLAGGED}:${category}` : FLAGGED)
   }
 
   function hold(job: Job<ImageJob, ImageResult>): Held {
@@ -215,7 +225,8 @@ export function startProcessor({
 }
 
 function outcomeOf(reason: string): string {
-  return reason === CANCELED || reason === LATE ? reason : 'failed'
+  const [code = ''] = reason.split(':')
+  return [CANCELED, LATE, FLAGGED].includes(code as ErrorCode) ? code : 'failed'
 }
 
 /** Whether nobody waits for an image any more; one that is being drawn is finished. */

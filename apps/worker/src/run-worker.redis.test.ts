@@ -58,7 +58,7 @@ function setUp() {
       lines.push(...parts.map((part) => JSON.parse(part)))
     })
     const line = (msg: string) =>
-      vi.waitUntil(() => lines.find((one) => one.msg === msg), { timeout: 20_000, interval: 20 })
+      vi.waitUntil(() => lines.find((one) => one.msg === msg), { timeout: 60_000, interval: 20 })
     return { child, lines, line }
   }
 
@@ -131,7 +131,7 @@ it('gives signs of life while it lives, and takes them back when it ends', async
   worker.child.kill('SIGTERM')
   expect(await once(worker.child, 'exit')).toEqual([0, null])
   expect(await redis.exists(workerKey(prefix, 'demo', id!), workersKey(prefix, 'demo'))).toBe(0)
-}, 20_000)
+}, 120_000)
 
 it('tells Prometheus what it drew, and names no prompt in its log', async () => {
   const { queue, start, add } = setUp()
@@ -155,7 +155,7 @@ it('tells Prometheus what it drew, and names no prompt in its log', async () => 
   ])
     expect(body).toContain(line)
   expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
-}, 30_000)
+}, 120_000)
 
 it('says what it is doing until it is ready', async () => {
   const { start } = setUp()
@@ -200,7 +200,7 @@ it('loses no image when the worker drawing it is killed: another draws it within
     waiting: 0,
   })
   expect(completed).toEqual(['fox-0'])
-}, 60_000)
+}, 180_000)
 
 it('finishes its batch on SIGTERM, puts back what it held and exits with 0', async () => {
   const { queue, start, add, begun } = setUp()
@@ -214,7 +214,7 @@ it('finishes its batch on SIGTERM, puts back what it held and exits with 0', asy
   expect(await once(worker.child, 'exit')).toEqual([0, null])
   expect(await queue.getJobState('fox-0')).toBe('completed')
   expect(await queue.getJobState('fox-1')).toBe('waiting')
-}, 20_000)
+}, 120_000)
 
 it('exits with 1 when the batch outlasts the grace', async () => {
   const { start, add, begun } = setUp()
@@ -224,7 +224,7 @@ it('exits with 1 when the batch outlasts the grace', async () => {
   await begun()
   worker.child.kill('SIGTERM')
   expect(await once(worker.child, 'exit')).toEqual([1, null])
-}, 30_000)
+}, 120_000)
 
 it('gives up an image that kills every worker, and draws all others', async () => {
   const { queue, start, add } = setUp()
@@ -244,7 +244,7 @@ it('gives up an image that kills every worker, and draws all others', async () =
     })
   }
   keepOneRunning()
-  await vi.waitUntil(async () => (await queue.getCompletedCount()) === 9, { timeout: 50_000, interval: 100 })
+  await vi.waitUntil(async () => (await queue.getCompletedCount()) === 9, { timeout: 120_000, interval: 100 })
   await vi.waitUntil(async () => (await queue.getJobState('fox-1')) === 'failed', {
     timeout: 10_000,
     interval: 100,
@@ -252,7 +252,7 @@ it('gives up an image that kills every worker, and draws all others', async () =
   stopped = true
   expect(deaths).toBe(3)
   expect((await queue.getJob('fox-1'))?.failedReason).toBe('generation_failed')
-}, 60_000)
+}, 180_000)
 
 it('exits with 1 when its engine dies', async () => {
   const { start, add } = setUp()
@@ -261,4 +261,4 @@ it('exits with 1 when its engine dies', async () => {
   await add(0, 'die')
   expect(await once(worker.child, 'exit')).toEqual([1, null])
   expect(worker.lines.at(-1)?.msg).toBe('the engine died')
-}, 20_000)
+}, 120_000)

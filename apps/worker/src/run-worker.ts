@@ -67,7 +67,9 @@ export async function runWorker(
     onDrawn: signOfLife.countDrawn,
   })
   waitingFor = undefined
-  log.info({ model: { ...engine.model, name: config.MODEL_NAME }, loadMs: engine.loadMs }, 'ready')
+  const model = { ...engine.model, name: config.MODEL_NAME }
+  const { threads, loadMs } = engine
+  log.info({ model, threads, loadMs, rssBytes: process.memoryUsage.rss() }, 'ready')
 
   function report(message: string): void {
     if (!stopping) waitingFor = message

@@ -54,11 +54,30 @@ to:
 {{- end -}}
 {{- end -}}
 
+{{/* What api and workers reach beside Redis: bucket, safety service, what the values add. */}}
+{{- define "sdcpu.egressOutside" -}}
+{{- $rules := compact (list (include "sdcpu.egressS3" .) (include "sdcpu.egressSafety" .)) -}}
+{{- with .Values.networkPolicy.extraEgress }}{{- $rules = append $rules (toYaml .) -}}{{- end -}}
+{{- join "\n" $rules -}}
+{{- end -}}
+
+{{- define "sdcpu.egressSafety" -}}
+{{- with .Values.safety.url -}}
+- ports:
+    - {protocol: TCP, port: {{ include "sdcpu.urlPort" . }}}
+{{- end -}}
+{{- end -}}
+
+{{/* Port that a URL leads to. */}}
+{{- define "sdcpu.urlPort" -}}
+{{- regexFind ":[0-9]+" . | trimPrefix ":" | default (hasPrefix "http://" . | ternary "80" "443") -}}
+{{- end -}}
+
 {{/* The bucket, where there is one. */}}
 {{- define "sdcpu.egressS3" -}}
 {{- if eq .Values.results.store "s3" -}}
 - ports:
-    - {protocol: TCP, port: {{ regexFind ":[0-9]+" .Values.results.s3.endpoint | trimPrefix ":" | default (hasPrefix "http://" .Values.results.s3.endpoint | ternary "80" "443") }}}
+    - {protocol: TCP, port: {{ include "sdcpu.urlPort" .Values.results.s3.endpoint }}}
   {{- with include "sdcpu.toCidrs" (list .Values.networkPolicy.s3Cidrs) }}
   {{- . | nindent 2 }}
   {{- end }}

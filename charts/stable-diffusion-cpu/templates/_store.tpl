@@ -1,3 +1,15 @@
+{{/* Whom api and worker ask about prompts and pictures. */}}
+{{- define "sdcpu.safetyEnv" -}}
+{{- if .Values.safety.url -}}
+- name: SAFETY_URL
+  value: {{ .Values.safety.url | quote }}
+- name: SAFETY_TIMEOUT_MS
+  value: {{ .Values.safety.timeoutMs | quote }}
+- name: SAFETY_ON_FAILURE
+  value: {{ .Values.safety.onFailure }}
+{{- end -}}
+{{- end -}}
+
 {{/* Where pictures are kept, as api and worker are told. */}}
 {{- define "sdcpu.storeEnv" -}}
 {{- $s3 := .Values.results.s3 -}}

@@ -34,6 +34,9 @@ tdx.node.nodeSelector is empty; tdx.mode node needs the labels of your TDX node 
 {{- if and $tdx.enabled (not .Values.redis.enabled) (not .Values.externalRedis.acceptOutsideTdx) }}
 externalRedis sees prompts and pictures, and tdx.enabled cannot move it; set externalRedis.acceptOutsideTdx when it is as trusted as the TDX pool.
 {{- end }}
+{{- if and $tdx.enabled .Values.safety.url (not .Values.safety.acceptOutsideTdx) }}
+safety.url is asked about prompts and pictures, and tdx.enabled cannot move it; set safety.acceptOutsideTdx when it is as trusted as the TDX pool.
+{{- end }}
 {{- if and $tdx.enabled (eq .Values.results.store "s3") (not .Values.results.s3.acceptOutsideTdx) }}
 results.s3 holds pictures, and tdx.enabled cannot move it; set results.s3.acceptOutsideTdx when it is as trusted as the TDX pool.
 {{- end }}
@@ -118,6 +121,9 @@ results.s3.bucket is empty; results.store s3 needs one.
 {{- end -}}
 
 {{- define "sdcpu.validate.exposure" -}}
+{{- if and .Values.api.webhooks.hosts (not .Values.api.webhooks.secret.name) }}
+api.webhooks.secret.name is empty; receivers know webhooks by their signature, so name a Secret with what they are signed with.
+{{- end }}
 {{- if and .Values.api.keysSecret.name .Values.tests.enabled (not .Values.tests.apiKeySecret.name) }}
 api.keysSecret is set and helm test has no key to draw with; name one by tests.apiKeySecret, or set tests.enabled to false.
 {{- end }}

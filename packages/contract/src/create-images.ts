@@ -70,20 +70,39 @@ const size = z
 export const CreateImages = z
   .strictObject(
     {
-      prompt,
-      n: wholeNumber('n', 1, MAX_IMAGES).default(1),
-      seed: wholeNumber('seed', 0, MAX_SEED).optional(),
-      size: size.optional(),
-      steps: wholeNumber('steps', 1, MAX_STEPS).optional(),
-      guidance: guidance.optional(),
-      negativePrompt: promptText('negativePrompt').optional(),
-      sampler: sampler.optional(),
+      prompt: prompt.describe('What to draw; up to 2000 characters, an emoji being one'),
+      n: wholeNumber('n', 1, MAX_IMAGES).default(1).describe('How many images'),
+      seed: wholeNumber('seed', 0, MAX_SEED)
+        .optional()
+        .describe('Of image 0; image i has seed + i. Drawn and reported when absent'),
+      size: size.optional().describe('WIDTHxHEIGHT in pixels, multiples of 8; the model’s own when absent'),
+      steps: wholeNumber('steps', 1, MAX_STEPS)
+        .optional()
+        .describe('Denoising steps; models may allow fewer, see their `maxSteps`'),
+      guidance: guidance.optional().describe('Classifier-free guidance; 1 and less are none'),
+      negativePrompt: promptText('negativePrompt')
+        .optional()
+        .describe('What not to show; without effect where there is no guidance'),
+      sampler: sampler
+        .optional()
+        .describe('By its name here, or as other tools call it; the model’s own when absent'),
       emphasis: z
         .boolean({ error: (issue) => `emphasis is ${shown(issue.input)}; it must be true or false` })
-        .default(false),
-      timestepSpacing: timestepSpacing.optional(),
-      model: model.optional(),
-      expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS).optional(),
+        .default(false)
+        .describe('Whether brackets weigh words, as in AUTOMATIC1111'),
+      timestepSpacing: timestepSpacing.optional().describe('How steps are spread over the noise levels'),
+      model: model.optional().describe('One of `GET /api/v1/models`; the default one when absent'),
+      webhookUrl: z
+        .url({
+          protocol: /^https?$/,
+          error: (issue) => `webhookUrl is ${shown(issue.input)}; it must be an http or https address`,
+        })
+        .max(2000, { error: 'webhookUrl is longer than 2000 characters' })
+        .optional()
+        .describe('Where to send the whole request, signed, when it has ended; where the operator allows it'),
+      expiresInSeconds: wholeNumber('expiresInSeconds', 1, MAX_EXPIRES_IN_SECONDS)
+        .optional()
+        .describe('An image that is not begun by then is never drawn and fails with `deadline_exceeded`'),
       format: z
         .enum(IMAGE_FORMATS, {
           error: (issue) => `format is ${shown(issue.input)}; it must be one of ${IMAGE_FORMATS.join(', ')}`,

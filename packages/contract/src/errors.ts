@@ -14,6 +14,7 @@ export const ErrorCode = z.enum([
   'size_too_large',
   'unsupported_media_type',
   'idempotency_mismatch',
+  'flagged',
   'canceled',
   // capacity: wait and try again
   'queue_full',
@@ -31,7 +32,12 @@ export type ErrorCode = z.infer<typeof ErrorCode>
 /** The one shape of an error answer. */
 export const ErrorBody = z
   .object({
-    error: z.object({ code: ErrorCode, message: z.string(), requestId: z.string() }),
+    error: z.object({
+      code: ErrorCode,
+      message: z.string(),
+      requestId: z.string(),
+      category: z.string().optional(),
+    }),
   })
   .meta({ id: 'ErrorBody' })
 export type ErrorBody = z.infer<typeof ErrorBody>

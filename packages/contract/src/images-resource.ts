@@ -20,8 +20,7 @@ export const ImageRequest = z
     model: z.string(),
     prompt: z.string(),
     n: z.int(),
-    /** Of image 0; image i is drawn from (seed + i) modulo 2^32. */
-    seed: z.int(),
+    seed: z.int().describe('Of image 0; image i is drawn from (seed + i) modulo 2^32.'),
     size: z.string(),
     steps: z.int(),
     // What follows is absent in requests kept by an older API.
@@ -29,10 +28,8 @@ export const ImageRequest = z
     sampler: z.enum(SAMPLER_NAMES).optional(),
     negativePrompt: z.string().optional(),
     emphasis: z.boolean().optional(),
-    /** Only where the caller asked for one. */
-    timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
-    /** An image that is not begun by then is never drawn. */
-    expiresInSeconds: z.int().optional(),
+    timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional().describe('Only where the caller asked for one.'),
+    expiresInSeconds: z.int().optional().describe('An image that is not begun by then is never drawn.'),
     format: ImageFormat,
   })
   .meta({ id: 'ImageRequest' })
@@ -51,12 +48,9 @@ export type ImageTimings = z.infer<typeof ImageTimings>
 
 /** How long an image's prompts were. Absent with workers that do not tell. */
 export const PromptTokens = z.object({
-  /** Without those that begin and end a chunk. */
-  promptTokens: z.int().optional(),
-  /** Only where the negative prompt had effect. */
-  negativePromptTokens: z.int().optional(),
-  /** Runs of 75 tokens that the longer of the two took. */
-  promptChunks: z.int().optional(),
+  promptTokens: z.int().optional().describe('Without those that begin and end a chunk.'),
+  negativePromptTokens: z.int().optional().describe('Only where the negative prompt had effect.'),
+  promptChunks: z.int().optional().describe('Runs of 75 tokens that the longer of the two took.'),
 })
 
 /** One image of a request. From `url` to `warnings`, what there is is told once it has succeeded. */
@@ -65,22 +59,21 @@ export const Image = z
     index: z.int(),
     seed: z.int(),
     status: ImageStatus,
-    /** How many images are drawn before it, while it is queued. */
-    position: z.int().min(0).optional(),
-    /** Seconds until it is drawn, as far as can be told; absent where no worker is known. */
-    etaSeconds: z.number().min(0).optional(),
-    /** Steps done, while it runs. */
-    step: z.int().optional(),
+    position: z.int().min(0).optional().describe('How many images are drawn before it, while it is queued.'),
+    etaSeconds: z
+      .number()
+      .min(0)
+      .optional()
+      .describe('Seconds until it is drawn, as far as can be told; absent where no worker is known.'),
+    step: z.int().optional().describe('Steps done, while it runs.'),
     steps: z.int(),
-    /** Left out again when the bytes have expired. */
-    url: z.string().optional(),
+    url: z.string().optional().describe('Left out again when the bytes have expired.'),
     width: z.int().optional(),
     height: z.int().optional(),
     timingsMs: ImageTimings.optional(),
     ...PromptTokens.shape,
-    /** What of the request had no effect, a sentence each. */
-    warnings: z.array(z.string()).optional(),
-    error: z.object({ code: ErrorCode, message: z.string() }).optional(),
+    warnings: z.array(z.string()).optional().describe('What of the request had no effect, a sentence each.'),
+    error: z.object({ code: ErrorCode, message: z.string(), category: z.string().optional() }).optional(),
   })
   .meta({ id: 'Image' })
 export type Image = z.infer<typeof Image>
@@ -92,8 +85,7 @@ export const ImagesResource = z
     status: ImageStatus,
     createdAt: z.iso.datetime(),
     request: ImageRequest,
-    /** Why what is queued does not move. */
-    notice: z.enum(['no_worker', 'paused']).optional(),
+    notice: z.enum(['no_worker', 'paused']).optional().describe('Why what is queued does not move.'),
     images: z.array(Image),
   })
   .meta({ id: 'ImagesResource' })
@@ -103,8 +95,7 @@ export type ImagesResource = z.infer<typeof ImagesResource>
 export const ImagesList = z
   .object({
     requests: z.array(ImagesResource),
-    /** Value of `before` for the next page; absent on the last one. */
-    next: z.string().optional(),
+    next: z.string().optional().describe('Value of `before` for the next page; absent on the last one.'),
   })
   .meta({ id: 'ImagesList' })
 export type ImagesList = z.infer<typeof ImagesList>

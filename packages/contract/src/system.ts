@@ -22,6 +22,17 @@ export const WorkerStatus = z
   .meta({ id: 'WorkerStatus' })
 export type WorkerStatus = z.infer<typeof WorkerStatus>
 
+/** What `GET /api/v1/scaling` answers, for what decides how many workers there are. */
+export const ScalingResource = z
+  .object({
+    backlog: z
+      .int()
+      .describe('Images that wait or are drawn; nothing of paused queues, which more workers do not help'),
+    models: z.array(z.object({ name: z.string(), backlog: z.int(), workers: z.int() })),
+  })
+  .meta({ id: 'ScalingResource' })
+export type ScalingResource = z.infer<typeof ScalingResource>
+
 /** What `GET /api/v1/system` answers. */
 export const SystemResource = z
   .object({

@@ -1,3 +1,4 @@
+import type { ModelCheck } from './check-files.ts'
 import type { DrawnImage, ImageInput, ModelInfo } from './engine.ts'
 
 /** What the engine's thread is started with. */
@@ -6,6 +7,8 @@ export type EngineOptions = {
   modelDir: string
   /** Threads ONNX Runtime computes with. */
   threads: number
+  /** How the model's files are checked. */
+  check: ModelCheck
 }
 
 /** `aborted` is shared memory, because a thread that computes reads no messages: 1 where an input is given up. */

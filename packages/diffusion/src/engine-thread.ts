@@ -6,9 +6,9 @@ import { describeModel, loadModel } from './model.ts'
 const port = parentPort!
 const send = (message: FromEngine, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
-const { modelDir, threads } = workerData as EngineOptions
+const { modelDir, threads, check } = workerData as EngineOptions
 const started = performance.now()
-const model = await loadModel(modelDir, { threads })
+const model = await loadModel(modelDir, { threads, check })
 send({ kind: 'ready', model: describeModel(model.manifest), loadMs: performance.now() - started })
 
 port.on('message', async ({ inputs, aborted }: ToEngine) => {

@@ -73,6 +73,8 @@ export type GenerateOptions = {
 /** Draws pictures on a thread of its own, because onnxruntime-node blocks the thread that calls `run`. */
 export type Engine = {
   model: ModelInfo
+  /** Threads it computes with. */
+  threads: number
   /** Milliseconds it took to load the model. */
   loadMs: number
   /** Draws one batch; all inputs must agree in width, height, steps, sampler and guidance. One call at a time. */

@@ -1,4 +1,6 @@
+export { MODEL_CHECKS, type ModelCheck } from './check-files.ts'
 export { convertPng } from './convert-png.ts'
+export { type CpuBudget, chooseThreads, readCpuBudget } from './cpu-budget.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
@@ -13,7 +15,16 @@ export type {
 } from './engine.ts'
 export { generate } from './generate.ts'
 export { Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
-export { describeModel, loadModel, type Model, readManifest } from './model.ts'
+export {
+  describeModel,
+  type LoadOptions,
+  loadDecoder,
+  loadDenoiser,
+  loadModel,
+  loadTextEncoders,
+  type Model,
+  readManifest,
+} from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'

@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
+import { checkFiles, type ModelCheck } from './check-files.ts'
 import type { ModelInfo } from './engine.ts'
-import { type GraphSession, openGraph } from './graph-session.ts'
+import { type GraphOptions, type GraphSession, openGraph } from './graph-session.ts'
 import { Manifest } from './manifest.ts'
 import { ModelError } from './model-error.ts'
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
@@ -20,33 +18,67 @@ export type Model = {
   decoder: GraphSession[]
 }
 
-const HASH_CHUNK_BYTES = 4 << 20
+export type LoadOptions = Pick<GraphOptions, 'threads' | 'profileDir'> & {
+  /** How the files are checked; `quick` when absent. */
+  check?: ModelCheck
+}
 
 /**
- * Loads a compiled model after checking that every file is what the manifest says.
+ * Loads a compiled model after checking that its files are what the manifest says.
  * Blocks its thread while ONNX Runtime prepares the weights.
  * @throws ModelError naming the file that is missing or differs
  */
-export async function loadModel(folder: string, { threads }: { threads: number }): Promise<Model> {
+export async function loadModel(folder: string, options: LoadOptions): Promise<Model> {
   const manifest = await readManifest(folder)
-  await checkFiles(folder, manifest)
-  const open = (name: string) => openGraph(folder, name, { threads })
-  const [down, mid, up] = manifest.graphs.denoiser
-  if (!down || !mid || !up)
-    throw new ModelError(
-      `model.json lists ${manifest.graphs.denoiser.length} denoiser graphs; 3 are expected`,
-    )
-  const decoder: GraphSession[] = []
-  for (const name of manifest.graphs.decoder) decoder.push(await open(name))
+  await checkFiles(folder, manifest, options.check ?? 'quick')
   return {
     manifest,
+    ...(await loadTextEncoders(folder, manifest, options)),
+    ...(await loadDenoiser(folder, manifest, options)),
+    ...(await loadDecoder(folder, manifest, options)),
+  }
+}
+
+/** What `encodePrompts` needs of a model, the manifest apart. */
+export async function loadTextEncoders(
+  folder: string,
+  { graphs }: Manifest,
+  options: GraphOptions,
+): Promise<Pick<Model, 'tokenizer' | 'tokenizer2' | 'textEncoder' | 'textEncoder2'>> {
+  return {
     tokenizer: await loadTokenizer(join(folder, 'tokenizer')),
     tokenizer2: await loadTokenizer(join(folder, 'tokenizer_2')),
-    textEncoder: await open(manifest.graphs.textEncoder),
-    textEncoder2: await open(manifest.graphs.textEncoder2),
-    denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
-    decoder,
+    textEncoder: await openGraph(folder, graphs.textEncoder, options),
+    textEncoder2: await openGraph(folder, graphs.textEncoder2, options),
   }
+}
+
+/** What `sample` needs of a model, the manifest apart. @throws ModelError where there are not three graphs */
+export async function loadDenoiser(
+  folder: string,
+  { graphs }: Manifest,
+  options: GraphOptions,
+): Promise<Pick<Model, 'denoiser'>> {
+  const [down, mid, up] = graphs.denoiser
+  if (!down || !mid || !up)
+    throw new ModelError(`model.json lists ${graphs.denoiser.length} denoiser graphs; 3 are expected`)
+  const open = (name: string) => openGraph(folder, name, options)
+  return { denoiser: { down: await open(down), mid: await open(mid), up: await open(up) } }
+}
+
+/**
+ * What `decode` needs of a model, the manifest apart. Its sessions give their memory back after each run: kept, it is
+ * 4.3 GB at 512x512, and asking for it anew costs nothing that can be measured.
+ */
+export async function loadDecoder(
+  folder: string,
+  { graphs }: Manifest,
+  options: GraphOptions,
+): Promise<Pick<Model, 'decoder'>> {
+  const decoder: GraphSession[] = []
+  for (const name of graphs.decoder)
+    decoder.push(await openGraph(folder, name, { ...options, keepMemory: false }))
+  return { decoder }
 }
 
 /** Reads `model.json`. @throws ModelError when it is missing or of another version */
@@ -67,25 +99,6 @@ export async function readManifest(folder: string): Promise<Manifest> {
       cause: parsed.error,
     })
   return parsed.data
-}
-
-async function checkFiles(folder: string, manifest: Manifest): Promise<void> {
-  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
-    const path = join(folder, name)
-    const found = await stat(path).then(
-      (entry) => entry.size,
-      () => undefined,
-    )
-    if (found === undefined) throw new ModelError(`${path} is missing; compile the model again`)
-    if (found !== bytes)
-      throw new ModelError(`${path} is ${found} bytes; model.json says ${bytes}. Compile the model again`)
-    const hash = createHash('sha256')
-    await pipeline(createReadStream(path, { highWaterMark: HASH_CHUNK_BYTES }), hash)
-    if (hash.digest('hex') !== sha256)
-      throw new ModelError(
-        `${path} is damaged: its SHA-256 is not the one in model.json. Compile the model again`,
-      )
-  }
 }
 
 /** What the model says of itself to those who ask for pictures. */

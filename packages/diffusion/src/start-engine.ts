@@ -1,5 +1,5 @@
-import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { readCpuBudget } from './cpu-budget.ts'
 import type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo } from './engine.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
 
@@ -11,14 +11,15 @@ type Call = {
 
 /**
  * Loads a compiled model on a thread of its own and waits until it can draw.
- * `threads` defaults to the CPUs this process may use.
+ * `threads` defaults to what `readCpuBudget` finds, `check` to `quick`.
  * @throws ModelError (by message) when the model cannot be loaded
  */
 export async function startEngine({
   modelDir,
-  threads = availableParallelism(),
+  threads = readCpuBudget().threads,
+  check = 'quick',
 }: Pick<EngineOptions, 'modelDir'> & Partial<EngineOptions>): Promise<Engine> {
-  const workerData: EngineOptions = { modelDir, threads }
+  const workerData: EngineOptions = { modelDir, threads, check }
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData })
   let call: Call | undefined
   let closing = false
@@ -46,6 +47,7 @@ export async function startEngine({
   const { model, loadMs } = await ready.promise
   return {
     model,
+    threads,
     loadMs,
     died: death.promise,
     async generate(inputs: ImageInput[], { onStep, signals = [] } = {}) {

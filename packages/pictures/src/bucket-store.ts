@@ -10,6 +10,7 @@ import { type PictureStoreConfig, pictureObjectName } from '@sdcpu/contract'
 import type { Picture, PictureStore } from './picture-store.ts'
 
 const EXPIRES_AT = 'expires-at' // metadata of ours: not every store keeps the header of that purpose
+const MISSING = new Set(['NoSuchKey', 'NotFound'])
 const TIMEOUT_MS = 10_000 // for one try; the client tries three times
 
 /**
@@ -64,7 +65,8 @@ async function ignoreMissing<T>(pending: Promise<T>): Promise<T | undefined> {
   try {
     return await pending
   } catch (error) {
-    if (error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404) return undefined
+    // A bucket that is not there is a fault, and 404, too. HEAD, which has no body, cannot tell.
+    if (error instanceof S3ServiceException && MISSING.has(error.name)) return undefined
     throw error
   }
 }

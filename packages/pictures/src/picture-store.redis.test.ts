@@ -18,8 +18,8 @@ async function openRedisStore({ ttlSeconds = 100 } = {}): Promise<PictureStore> 
   return openPictureStore(PictureStoreConfig.parse({}), { redis, prefix, ttlSeconds })
 }
 
-/** A store in a bucket of a real server; signatures are checked by it. */
-async function openBucketStore({ ttlSeconds = 100, secret = 'S3RVER' } = {}): Promise<PictureStore> {
+/** A store in a bucket of a real server. */
+async function openBucketStore({ ttlSeconds = 100, bucket = 'pictures' } = {}): Promise<PictureStore> {
   const directory = mkdtempSync(join(tmpdir(), 'bucket-'))
   const server = new S3rver({
     ...{ address: '127.0.0.1', port: 0, silent: true, directory },
@@ -32,12 +32,12 @@ async function openBucketStore({ ttlSeconds = 100, secret = 'S3RVER' } = {}): Pr
   })
   const config = PictureStoreConfig.parse({
     PICTURE_STORE: 's3',
-    S3_BUCKET: 'pictures',
+    S3_BUCKET: bucket,
     S3_PREFIX: 'drawn/',
     S3_ENDPOINT: `http://127.0.0.1:${port}`,
     S3_PATH_STYLE: 'true',
     AWS_ACCESS_KEY_ID: 'S3RVER',
-    AWS_SECRET_ACCESS_KEY: secret,
+    AWS_SECRET_ACCESS_KEY: 'S3RVER',
   })
   return openPictureStore(config, { redis: undefined as never, prefix: '', ttlSeconds })
 }
@@ -70,8 +70,8 @@ it.each([
   expect(await store.has(picture)).toBe(false)
 })
 
-it('tells a wrong secret from a picture that is not there', async () => {
-  const store = await openBucketStore({ secret: 'wrong' })
-  await expect(store.read(picture)).rejects.toThrow(/signature/i)
-  await expect(store.save(picture, bytes, 'image/png')).rejects.toThrow(/signature/i)
+it('tells a bucket that is not there from a picture that is not there', async () => {
+  const store = await openBucketStore({ bucket: 'nothing' })
+  await expect(store.read(picture)).rejects.toThrow(/bucket does not exist/)
+  await expect(store.save(picture, bytes, 'image/png')).rejects.toThrow(/bucket does not exist/)
 })

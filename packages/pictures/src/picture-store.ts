@@ -1,6 +1,5 @@
 import type { PictureStoreConfig } from '@sdcpu/contract'
 import type { Redis } from 'ioredis'
-import { createBucketStore } from './bucket-store.ts'
 import { createRedisStore } from './redis-store.ts'
 
 /** Which picture: the request's id and the number of the image. */
@@ -21,6 +20,18 @@ export function openPictureStore(
   { redis, prefix, ttlSeconds }: { redis: Redis; prefix: string; ttlSeconds: number },
 ): PictureStore {
   return config.PICTURE_STORE === 's3'
-    ? createBucketStore(config, { ttlSeconds })
+    ? openBucketStore(config, { ttlSeconds })
     : createRedisStore(redis, { prefix, ttlSeconds })
+}
+
+/** A bucket's store, whose client is loaded only by those who use it: it takes as long as the rest of the program. */
+function openBucketStore(config: PictureStoreConfig, options: { ttlSeconds: number }): PictureStore {
+  const loading = import('./bucket-store.ts').then((loaded) => loaded.createBucketStore(config, options))
+  loading.catch(() => {}) // whoever uses it hears of it
+  return {
+    save: async (...args) => (await loading).save(...args),
+    read: async (...args) => (await loading).read(...args),
+    has: async (...args) => (await loading).has(...args),
+    remove: async (...args) => (await loading).remove(...args),
+  }
 }

@@ -13,10 +13,12 @@ import {
   PictureStoreConfig,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
+import { SafetyConfig } from '@sdcpu/safety'
 import { type Job, Worker } from 'bullmq'
 import type { ApiKey } from '../api-keys.ts'
 import { buildApp } from '../app.ts'
 import { openQueues } from '../queues.ts'
+import { WebhookConfig } from '../webhooks.ts'
 
 const TOKEN = 'test'
 
@@ -43,7 +45,7 @@ export async function setUp(
     apiKeys,
     logPrompts = false,
     log,
-    pictureStore = {},
+    hooks = {},
   }: {
     url?: string
     server?: Record<string, string>
@@ -54,7 +56,7 @@ export async function setUp(
     apiKeys?: ApiKey[]
     logPrompts?: boolean
     log?: PassThrough
-    pictureStore?: Record<string, string>
+    hooks?: Record<string, string>
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -73,7 +75,9 @@ export async function setUp(
     log,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
-      ...PictureStoreConfig.parse(pictureStore),
+      ...PictureStoreConfig.parse(hooks),
+      ...SafetyConfig.parse(hooks),
+      ...WebhookConfig.parse(hooks),
       MODEL_NAME: model ?? undefined,
       REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,

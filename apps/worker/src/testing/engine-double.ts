@@ -43,6 +43,7 @@ export function createEngineDouble({
       },
       licence: { id: 'mit', link: 'https://opensource.org/license/mit' },
     },
+    threads: 1,
     loadMs: 0,
     calls,
     stepsDone: () => stepsDone,

@@ -34,8 +34,12 @@ limits:
 {{ include "sdcpu.modelEnv" . }}
 - name: MODEL_NAME
   value: {{ include "sdcpu.modelName" . | quote }}
+{{- with .Values.worker.threads }}
 - name: THREADS
-  value: {{ .Values.worker.threads | default .Values.worker.cpu | quote }}
+  value: {{ . | quote }}
+{{- end }}
+- name: MODEL_CHECK
+  value: {{ .Values.worker.modelCheck }}
 - name: BATCH_MAX_SIZE
   value: {{ .Values.worker.batchMaxSize | quote }}
 - name: BATCH_WINDOW_MS
@@ -46,6 +50,9 @@ limits:
       containerName: worker
       resource: limits.memory
 {{ include "sdcpu.storeEnv" . }}
+{{- with include "sdcpu.safetyEnv" . }}
+{{ . }}
+{{- end }}
 - name: LOCK_DURATION_MS
   value: {{ .Values.worker.lockDurationMs | quote }}
 - name: STALLED_INTERVAL_MS
