@@ -15,6 +15,24 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'chart',
+          include: ['charts/tests/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Not part of `npm test`: it needs a cluster, which KUBECONFIG names.
+          name: 'cluster',
+          include: ['charts/tests/cluster/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           // One product at a time on a machine of two cores.

@@ -25,6 +25,7 @@ const RULES: Record<string, Rule> = {
   'packages/diffusion': { ours: [], never: SERVICE_LIBRARIES },
   'packages/model-compiler': { ours: ['diffusion'], never: SERVICE_LIBRARIES },
   docker: { ours: [] },
+  charts: { ours: ['contract'] },
   'packages/pictures': { ours: ['contract'], never: ['bullmq', 'fastify'] },
   'packages/safety': { ours: [], only: ['zod'] },
   'packages/redis': { ours: [], never: ['bullmq', 'fastify'] },
@@ -35,8 +36,10 @@ const RULES: Record<string, Rule> = {
 
 // The browser tests start the product the way a person does, and find a browser the way `npm test` does. What starts
 // the images does it too, and compares what they are given with what the apps' configs know. `npm run bench` is a script
-// like all commands, and what it does is the bench's.
+// like all commands, and what it does is the bench's. The chart's tests hold it against the environment that the apps
+// read, and run it.
 const REACHES: Record<string, string[]> = {
+  charts: ['scripts', 'apps'],
   docker: ['scripts', 'apps/api/src/config.ts', 'apps/web/src/server/config.ts', 'apps/worker/src/config.ts'],
   e2e: ['scripts'],
   scripts: ['bench'],

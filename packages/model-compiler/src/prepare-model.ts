@@ -7,8 +7,9 @@ import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
 import { type FetchOptions, fetchRepository } from './fetch-repository.ts'
+import { withFileLock } from './file-lock.ts'
 import { VAE_ALONE } from './hub-files.ts'
-import type { HubOptions } from './hub-options.ts'
+import { type HubOptions, settleHubOptions } from './hub-options.ts'
 import { parseRepository } from './hub-repository.ts'
 import type { LoraFile } from './lora.ts'
 import { openSingleFile } from './single-file.ts'
@@ -91,11 +92,15 @@ export async function prepareModel({
     downloadedFrom,
     onProgress,
   }
-  await publishFolder(
-    dir,
-    () => exists(join(dir, 'model.json')),
-    (draft) => compileModel(source, draft, options),
-  )
+  const isWhole = () => exists(join(dir, 'model.json'))
+  // One process compiles; the others that share the folder wait, which is quicker than all doing it at once.
+  const onWait = (holder: string) =>
+    onProgress?.({ message: `Waiting for ${holder}, which is compiling ${name}`, done: 0, total: 0 })
+  const { heartbeatMs, staleMs } = settleHubOptions(hub).timing
+  await withFileLock(`${dir}.lock`, { heartbeatMs, staleMs, onWait }, async () => {
+    if (await isWhole()) return
+    await publishFolder(dir, isWhole, (draft) => compileModel(source, draft, options))
+  })
   return { dir }
 }
 
