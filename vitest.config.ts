@@ -6,11 +6,29 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{apps,packages}/*/src/**/*.test.{ts,tsx}', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
+          include: ['{apps,packages}/*/src/**/*.test.{ts,tsx}', '{bench,docker,scripts}/**/*.test.ts'],
           globalSetup: ['scripts/test-redis.ts'],
           // Drawing with the demo model takes seconds on two busy cores.
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'chart',
+          include: ['charts/tests/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Not part of `npm test`: it needs a cluster, which KUBECONFIG names.
+          name: 'cluster',
+          include: ['charts/tests/cluster/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -42,21 +42,11 @@ it('draws over HTTP, with guidance and a sampler named as A1111 does, byte for b
     ...{ prompt: 'a panda on a blue background', negativePrompt: 'yellow', guidance: 2, seed: 7 },
     ...{ sampler: 'DPM++ 2M Karras', steps: 3, size: '128x128' },
   }
-  const created = await fetch(`${api}/api/v1/images`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(request),
-  })
-  expect(created.status).toBe(202)
-  const { id } = (await created.json()) as Answer
-  const drawn = await until(
-    () => get(`/api/v1/images/${id}`),
-    ({ status }) => status !== 'queued' && status !== 'running',
-  )
+  const drawn = await draw(request)
   expect(drawn.images[0]).toMatchObject({
     ...{ status: 'succeeded', promptTokens: 6, negativePromptTokens: 1, promptChunks: 1, warnings: [] },
   })
-  const served = Buffer.from(await (await fetch(`${api}${drawn.images[0].url}`)).arrayBuffer())
+  const served = await fetchPng(drawn)
 
   const args = [
     ...[request.prompt, '--negative', request.negativePrompt, '--guidance', '2', '--seed', '7'],
@@ -69,6 +59,44 @@ it('draws over HTTP, with guidance and a sampler named as A1111 does, byte for b
     'parameters\0a panda on a blue background\nNegative prompt: yellow\nSteps: 3, Sampler: DPM++ 2M Karras, CFG scale: 2, Seed: 7, Size: 128x128, Model: demo',
   )
 })
+
+it('draws over HTTP from an image, byte for byte what generate draws from its file', async () => {
+  const file = join(import.meta.dirname, '../models/demo/sheet.webp')
+  const image = (await readFile(file)).toString('base64')
+  const request = { prompt: 'a panda', seed: 7, steps: 4, strength: 0.5, size: '128x96', image }
+  const drawn = await draw(request)
+  expect(drawn.request).toMatchObject({ strength: 0.5, image: { bytes: expect.any(Number) } })
+  expect(drawn.images[0]).toMatchObject({ status: 'succeeded', steps: 2 })
+  expect(drawn.images[0].timingsMs.steps).toHaveLength(2)
+  const served = await fetchPng(drawn)
+
+  const args = [
+    ...[request.prompt, '--seed', '7', '--steps', '4', '--strength', '0.5', '--size', '128x96'],
+    ...['--image', file, '--out', 'from.png'],
+  ]
+  const { code, stderr } = await runScript('generate.ts', args, { cwd: dataDir })
+  expect(code, stderr).toBe(0)
+  expect(served.equals(await readFile(join(dataDir, 'from.png')))).toBe(true)
+})
+
+/** Sends a request and waits until its images are drawn. */
+async function draw(request: object): Promise<Answer> {
+  const created = await fetch(`${api}/api/v1/images`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+  })
+  expect(created.status).toBe(202)
+  const { id } = (await created.json()) as Answer
+  return until(
+    () => get(`/api/v1/images/${id}`),
+    ({ status }) => status !== 'queued' && status !== 'running',
+  )
+}
+
+async function fetchPng({ images }: Answer): Promise<Buffer> {
+  return Buffer.from(await (await fetch(`${api}${images[0].url}`)).arrayBuffer())
+}
 
 // Answers of the API, whose schemas are not ours to import here.
 // biome-ignore lint/suspicious/noExplicitAny: what is read of them is checked.

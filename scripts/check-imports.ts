@@ -24,6 +24,8 @@ const RULES: Record<string, Rule> = {
   'packages/contract': { ours: [], only: ['zod'] },
   'packages/diffusion': { ours: [], never: SERVICE_LIBRARIES },
   'packages/model-compiler': { ours: ['diffusion'], never: SERVICE_LIBRARIES },
+  docker: { ours: [] },
+  charts: { ours: ['contract'] },
   'packages/pictures': { ours: ['contract'], never: ['bullmq', 'fastify'] },
   'packages/safety': { ours: [], only: ['zod'] },
   'packages/redis': { ours: [], never: ['bullmq', 'fastify'] },
@@ -32,9 +34,16 @@ const RULES: Record<string, Rule> = {
   scripts: { ours: ['diffusion', 'model-compiler', 'redis'] },
 }
 
-// The browser tests start the product the way a person does, and find a browser the way `npm test` does. `npm run bench` is
-// a script like all commands, and what it does is the bench's.
-const REACHES: Record<string, string> = { e2e: 'scripts', scripts: 'bench' }
+// The browser tests start the product the way a person does, and find a browser the way `npm test` does. What starts
+// the images does it too, and compares what they are given with what the apps' configs know. `npm run bench` is a script
+// like all commands, and what it does is the bench's. The chart's tests hold it against the environment that the apps
+// read, and run it.
+const REACHES: Record<string, string[]> = {
+  charts: ['scripts', 'apps'],
+  docker: ['scripts', 'apps/api/src/config.ts', 'apps/web/src/server/config.ts', 'apps/worker/src/config.ts'],
+  e2e: ['scripts'],
+  scripts: ['bench'],
+}
 
 /** Lists what a file imports, types, re-exports and dynamic imports included. */
 export function findImports(file: string, source: string): string[] {
@@ -58,8 +67,8 @@ export function judgeImport(folder: string, file: string, specifier: string): st
   if (!rule) return `${folder} has no rule; add one to scripts/check-imports.ts`
   if (specifier.startsWith('.')) {
     const target = normalize(join(dirname(file), specifier))
-    const isInside = [folder, REACHES[folder]].some(
-      (reached) => reached && `${target}${sep}`.startsWith(reached + sep),
+    const isInside = [folder, ...(REACHES[folder] ?? [])].some((reached) =>
+      `${target}${sep}`.startsWith(reached + sep),
     )
     return isInside ? undefined : `reaches out of ${folder}; import the package by its name`
   }

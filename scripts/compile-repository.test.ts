@@ -45,6 +45,46 @@ it('downloads and compiles a repository, with progress', async () => {
   })
 })
 
+it('downloads the tiny decoder that everybody means, its config and weights alone', async () => {
+  const tiny = await readFiles(join(MODEL, '../../vaes/tiny'))
+  const decoders = await startHubDouble({ id: 'madebyollin/taesdxl' })
+  const revision = decoders.commit(
+    new Map([...tiny, ['taesdxl_decoder.safetensors', Buffer.from('x')], ['README.md', Buffer.from('x')]]),
+  )
+  const { code, stdout, stderr } = await run('compile.ts', [MODEL, '--decoder', 'tiny'], {
+    HF_ENDPOINT: decoders.url,
+  })
+  await decoders.close()
+  expect(code, stderr).toBe(0)
+  expect(stderr).toContain(`Downloaded madebyollin/taesdxl at commit ${revision}: 2 files`)
+  const { vae } = JSON.parse(await readFile(join(stdout.trim(), 'model.json'), 'utf8'))
+  expect(vae).toEqual({ scalingFactor: 1, spatialFactor: 8, from: `madebyollin/taesdxl@${revision}` })
+})
+
+it("downloads a model's VAE alone, beside the model", async () => {
+  const { code, stdout, stderr } = await run(
+    'compile.ts',
+    [join(MODEL, '../threelevels'), '--vae', 'owner/name'],
+    { HF_TOKEN: 'hf_secret' },
+  )
+  expect(code, stderr).toBe(0)
+  expect(stderr).toContain(`Downloaded owner/name at commit ${commit}: 2 files`)
+  const { vae } = JSON.parse(await readFile(join(stdout.trim(), 'model.json'), 'utf8'))
+  expect(vae).toMatchObject({ spatialFactor: 4, from: `owner/name@${commit}` })
+})
+
+it('says so where a repository holds no VAE', async () => {
+  const others = await startHubDouble({ hasApi: false })
+  others.commit(new Map([['config.json', Buffer.from('{}')]]))
+  const { code, stderr } = await run('compile.ts', [MODEL, '--vae', 'owner/name@main'], {
+    HF_ENDPOINT: others.url,
+    DATA_DIR: join(folder, 'others'),
+  })
+  await others.close()
+  expect(code).toBe(1)
+  expect(stderr).toContain('owner/name is not a VAE in diffusers layout, nor a model with one: it must hold')
+})
+
 it('draws with a repository by its commit, without asking the hub again', async () => {
   hub.seen.length = 0
   const { code, stdout } = await run('generate.ts', [

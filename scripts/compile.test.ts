@@ -5,10 +5,8 @@ import { writeSingleFile } from '@sdcpu/model-compiler/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runScript } from './run-script.ts'
 
-const LORA = join(
-  import.meta.dirname,
-  '../packages/model-compiler/src/fixtures/loras/kohya-original.safetensors',
-)
+const FIXTURES = join(import.meta.dirname, '../packages/model-compiler/src/fixtures')
+const LORA = join(FIXTURES, 'loras/kohya-original.safetensors')
 
 let folder: string
 beforeAll(async () => {
@@ -30,6 +28,17 @@ describe('npm run compile', () => {
       { file: 'kohya-original.safetensors', weight: 1 },
       { file: 'kohya-original.safetensors', weight: -0.25 },
     ])
+  })
+
+  it.each<[string[], string, string]>([
+    [['--vae', join(FIXTURES, 'models/twolevels/vae')], 'vae', 'vae_up_2'],
+    [['--decoder', 'tiny', '--decoder-source', join(FIXTURES, 'vaes/tiny')], 'tiny', 'tiny_decoder'],
+  ])('compiles a model with the VAE of %j', async (options, from, last) => {
+    const { code, stdout, stderr } = await run(join(FIXTURES, 'models/threelevels'), ...options)
+    expect(code, stderr).toBe(0)
+    const { vae, graphs } = JSON.parse(await readFile(join(stdout.trimEnd(), 'model.json'), 'utf8'))
+    expect(vae.from).toBe(from)
+    expect(graphs.decoder.at(-1)).toBe(last)
   })
 
   it('exits 2 with usage for a LoRA that is no safetensors file', async () => {

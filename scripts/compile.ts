@@ -1,15 +1,21 @@
 // Compiles a model, downloading it first where it is a repository: `npm run compile -- MODEL`.
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type LoraChoice, prepareModel, readHubOptions } from '@sdcpu/model-compiler'
+import { type PrepareOptions, prepareModel, readHubOptions, TINY_DECODER } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 import { progressLine } from './progress-line.ts'
+import { readVaeChoice, VAE_OPTIONS } from './vae-option.ts'
 
-const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--plan fp32]
+const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--vae SOURCE | --decoder tiny] [--plan fp32]
 
   MODEL   "demo", a model folder in diffusers layout, a single-file checkpoint (.safetensors), or
           owner/name[@revision] of the hub
   --lora  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
+  --vae   another VAE: a folder in diffusers layout, a file in the original layout (.safetensors), or
+          owner/name[@revision]
+  --decoder tiny
+          a small, fast VAE of less detail instead of the model's own; --decoder-source SOURCE says where it
+          comes from, as with --vae (default ${TINY_DECODER})
   --plan  how the model computes: fp32 (default)
 
 Prints the compiled model's folder, which lies under DATA_DIR (default .data). Downloads come from HF_ENDPOINT
@@ -18,7 +24,7 @@ Prints the compiled model's folder, which lies under DATA_DIR (default .data). D
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
-  let options: { model: string; loras: LoraChoice[] }
+  let options: CompileChoices
   try {
     options = readOptions(args)
   } catch (error) {
@@ -45,16 +51,20 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function readOptions(args: string[]): { model: string; loras: LoraChoice[] } {
+type CompileChoices = Pick<PrepareOptions, 'model' | 'loras' | 'vae'>
+
+function readOptions(args: string[]): CompileChoices {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     options: {
       plan: { type: 'string', default: 'fp32' },
       lora: { type: 'string', multiple: true, default: [] },
+      ...VAE_OPTIONS,
     },
   })
   if (positionals.length !== 1) throw new Error(`one model is expected; ${positionals.length} were given`)
   if (values.plan !== 'fp32') throw new Error(`--plan is ${values.plan}; it must be fp32`)
-  return { model: positionals[0]!, loras: values.lora.map(readLora) }
+  const vae = readVaeChoice(values)
+  return { model: positionals[0]!, loras: values.lora.map(readLora), ...(vae && { vae }) }
 }

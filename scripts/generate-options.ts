@@ -6,8 +6,9 @@ import {
   type SamplerName,
   samplerNamed,
 } from '@sdcpu/diffusion'
-import type { LoraChoice } from '@sdcpu/model-compiler'
+import { type LoraChoice, TINY_DECODER, type VaeChoice } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
+import { readVaeChoice, VAE_OPTIONS } from './vae-option.ts'
 
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
@@ -19,10 +20,17 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
                  what the picture shall not show; takes a guidance above 1
   --sampler NAME ${SAMPLER_NAMES.slice(0, 4).join(', ')},
                  ${SAMPLER_NAMES.slice(4).join(', ')}; the model's own when absent
+  --image FILE   a PNG, JPEG or WebP to begin with, cut to the size around its middle
+  --strength N   how far from the image to go, above 0 to 1: the share of the steps drawn (default 0.5)
   --n N          how many pictures, 1 to 16 (default 1)
   --model NAME   "demo" (default), a model folder in diffusers layout, a single-file checkpoint (.safetensors),
                  a compiled folder, or owner/name[@revision] of the hub, which is downloaded
   --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
+  --vae SOURCE   another VAE: a folder in diffusers layout, a file in the original layout (.safetensors), or
+                 owner/name[@revision]
+  --decoder KIND tiny: a small, fast VAE of less detail instead of the model's own
+  --decoder-source SOURCE
+                 where the tiny decoder comes from, as with --vae (default ${TINY_DECODER})
   --plan PLAN    how the model computes: fp32 (default)
   --threads N    CPU threads (default: the physical cores this process may use, within its CPU quota)
   --check HOW    how the compiled files are checked: quick (default), or full, which reads every byte
@@ -51,9 +59,12 @@ export type GenerateOptions = {
   guidance: number | undefined
   negative: string | undefined
   sampler: SamplerName | undefined
+  image: string | undefined
+  strength: number | undefined
   n: number
   model: string
   loras: LoraChoice[]
+  vae: VaeChoice | undefined
   plan: 'fp32'
   threads: number | undefined
   check: ModelCheck
@@ -70,6 +81,8 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     throw new UsageError(`one prompt is expected; "${rest[0]}" is a second. Put quotes around it`)
   if (values.plan !== 'fp32') throw new UsageError(`--plan is ${values.plan}; it must be fp32`)
   if (!values.out.endsWith('.png')) throw new UsageError(`--out is ${values.out}; it must end in .png`)
+  if (values.strength !== undefined && values.image === undefined)
+    throw new UsageError(`--strength is ${values.strength}, but there is no --image to begin with`)
   return {
     prompt,
     seed: readInteger('seed', values.seed, 0, MAX_SEED),
@@ -78,9 +91,12 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     guidance: readGuidance(values.guidance),
     negative: values.negative,
     sampler: readSampler(values.sampler),
+    image: values.image,
+    strength: readStrength(values.strength),
     n: readInteger('n', values.n, 1, MAX_COUNT) ?? 1,
     model: values.model,
-    loras: readLoras(values.lora),
+    loras: orUsageError(() => values.lora.map(readLora)),
+    vae: orUsageError(() => readVaeChoice(values)),
     plan: values.plan,
     threads: readInteger('threads', values.threads, 1, 1024),
     check: readCheck(values.check),
@@ -107,9 +123,12 @@ function parse(args: string[]) {
         guidance: { type: 'string' },
         negative: { type: 'string' },
         sampler: { type: 'string' },
+        image: { type: 'string' },
+        strength: { type: 'string' },
         n: { type: 'string' },
         model: { type: 'string', default: 'demo' },
         lora: { type: 'string', multiple: true, default: [] },
+        ...VAE_OPTIONS,
         plan: { type: 'string', default: 'fp32' },
         threads: { type: 'string' },
         check: { type: 'string', default: 'quick' },
@@ -151,9 +170,17 @@ function readCheck(text: string): ModelCheck {
   return check
 }
 
-function readLoras(texts: string[]): LoraChoice[] {
+function readStrength(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 1)
+    throw new UsageError(`--strength is ${text}; it must be a number above 0 and not above 1`)
+  return value
+}
+
+function orUsageError<T>(read: () => T): T {
   try {
-    return texts.map(readLora)
+    return read()
   } catch (cause) {
     throw new UsageError((cause as Error).message, { cause })
   }

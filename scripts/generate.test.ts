@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeSingleFile } from '@sdcpu/model-compiler/testing'
+import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { outputFiles, parseGenerateOptions } from './generate-options.ts'
 import { runScript } from './run-script.ts'
@@ -104,6 +105,32 @@ describe('npm run generate', () => {
     expect(pictures.merged!.equals(pictures.folder!)).toBe(false)
   })
 
+  it('draws from a picture, as diffusers does', async () => {
+    const pictures = join(FIXTURES, 'picture-to-picture')
+    const { code, stdout, stderr } = await run(
+      ...['a red fox, 8k', '--model', join(FIXTURES, 'models/threelevels'), '--seed', '7', '--steps', '4'],
+      ...['--image', join(pictures, 'disc-64x64.png'), '--strength', '0.75', '--json', '--out', 'from.png'],
+    )
+    expect(code, stderr).toBe(0)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ strength: 0.75, steps: 4, size: '64x64' })
+    expect(report.timingsMs.steps).toHaveLength(3)
+    expect(stderr).toContain('Step 3 of 3')
+    const [ours, theirs] = await Promise.all(
+      [join(folder, 'from.png'), join(pictures, 'threelevels-1-0.png')].map((file) => toPixels(file)),
+    )
+    expect(ours).toHaveLength(theirs!.length)
+    ours!.forEach((value, i) => {
+      expect(Math.abs(value - theirs![i]!)).toBeLessThanOrEqual(1)
+    })
+  })
+
+  it('exits 1 for a picture that is not there, before it compiles anything', async () => {
+    const { code, stderr } = await run('a red fox', '--model', MODEL, '--image', 'nowhere.png')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^--image nowhere.png cannot be read: ENOENT/)
+  })
+
   it('exits 2 with usage for bad arguments', async () => {
     const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
     expect(code).toBe(2)
@@ -142,12 +169,22 @@ describe('parseGenerateOptions', () => {
       /--sampler is UniPC; it must be one of euler_a, euler, dpmpp_2m, dpmpp_2m_karras, dpmpp_sde_karras, lcm, tcd/,
     ],
     [['a', '--lora', 'x.ckpt'], /--lora is x.ckpt; it must be FILE.safetensors or FILE.safetensors:WEIGHT/],
+    [['a', '--strength', '0.5'], /--strength is 0.5, but there is no --image to begin with/],
+    [['a', '--image', 'x.png', '--strength', '0'], /--strength is 0; it must be a number above 0 and not/],
+    [['a', '--image', 'x.png', '--strength', '1.1'], /--strength is 1.1; it must be a number above 0/],
+    [['a', '--decoder', 'huge'], /--decoder is huge; it must be tiny, or left out/],
+    [['a', '--decoder-source', 'x'], /--decoder-source is x; it takes --decoder tiny/],
+    [['a', '--vae', 'x', '--decoder', 'tiny'], /--vae x and --decoder tiny are two decoders; give one/],
     [['a', '--check', 'none'], /--check is none; it must be quick or full/],
     [['a', '--colour'], /--colour/],
   ])('refuses %j', (args, message) => {
     expect(() => parseGenerateOptions(args)).toThrow(message)
   })
 })
+
+async function toPixels(file: string): Promise<Uint8Array> {
+  return sharp(file).removeAlpha().raw().toBuffer()
+}
 
 it('numbers the files of several pictures', () => {
   expect(outputFiles('a.png.png', 2)).toEqual(['a.png-0.png', 'a.png-1.png'])

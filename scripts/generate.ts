@@ -1,8 +1,15 @@
 // Draws pictures to files without any service: `npm run generate -- "PROMPT"`.
 import { randomInt } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { chooseThreads, type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
+import {
+  chooseThreads,
+  DEFAULT_STRENGTH,
+  type DrawnImage,
+  drawnSteps,
+  type ImageInput,
+  startEngine,
+} from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
@@ -40,9 +47,11 @@ async function draw(options: GenerateOptions): Promise<void> {
   const { prompt, n, plan, check } = options
   const started = performance.now()
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
+  const image = options.image === undefined ? undefined : await readImage(options.image)
   const { dir } = await prepareModel({
     model: options.model,
     loras: options.loras,
+    ...(options.vae && { vae: options.vae }),
     dataDir,
     plan,
     hub: await readHubOptions(process.env),
@@ -57,13 +66,14 @@ async function draw(options: GenerateOptions): Promise<void> {
     const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
     const steps = options.steps ?? recommended.steps
     const seed = options.seed ?? randomInt(SEEDS)
-    const settings = { prompt, ...readSettings(options), width, height, steps }
+    const settings = { prompt, ...readSettings(options), ...(image && { image }), width, height, steps }
     const inputs = Array.from({ length: n }, (_, i) => ({ ...settings, seed: (seed + i) % SEEDS }))
-    const images = await engine.generate(inputs, { onStep: (step) => say(`Step ${step} of ${steps}`) })
+    const drawn = drawnSteps(steps, image && (options.strength ?? DEFAULT_STRENGTH))
+    const images = await engine.generate(inputs, { onStep: (step) => say(`Step ${step} of ${drawn}`) })
     const files = outputFiles(options.out, n)
     await mkdir(dirname(resolve(options.out)), { recursive: true })
     for (const [i, image] of images.entries()) await writeFile(files[i]!, image.png)
-    const { sampler, guidance, tokenCounts, warnings = [] } = images[0]!
+    const { sampler, guidance, strength, tokenCounts, warnings = [] } = images[0]!
     for (const warning of warnings) say(`Warning: ${warning}`)
     report(options, {
       seed,
@@ -71,6 +81,7 @@ async function draw(options: GenerateOptions): Promise<void> {
       steps,
       sampler,
       guidance,
+      ...(strength !== undefined && { strength }),
       tokenCounts,
       warnings,
       plan: engine.model.plan,
@@ -85,12 +96,21 @@ async function draw(options: GenerateOptions): Promise<void> {
   }
 }
 
+/** A buffer of its own, which the engine's thread can be given. */
+async function readImage(path: string): Promise<Uint8Array> {
+  const bytes = await readFile(path).catch((cause) => {
+    throw new Error(`--image ${path} cannot be read: ${(cause as Error).message}`, { cause })
+  })
+  return new Uint8Array(bytes)
+}
+
 /** The inputs' optional settings, of those given. */
-function readSettings({ guidance, negative, sampler }: GenerateOptions): Partial<ImageInput> {
+function readSettings({ guidance, negative, sampler, strength }: GenerateOptions): Partial<ImageInput> {
   return {
     ...(guidance !== undefined && { guidance }),
     ...(negative !== undefined && { negativePrompt: negative }),
     ...(sampler && { sampler }),
+    ...(strength !== undefined && { strength }),
   }
 }
 
@@ -100,6 +120,7 @@ type Report = {
   steps: number
   sampler: DrawnImage['sampler']
   guidance: DrawnImage['guidance']
+  strength?: number
   tokenCounts: DrawnImage['tokenCounts']
   warnings: string[]
   plan: string

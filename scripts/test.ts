@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createChildren } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
+import { findHelm } from './helm.ts'
 
 type Counts = { passed: number; failed: number }
 type Step = { title: string; run: () => Promise<Counts> }
@@ -17,17 +18,24 @@ const STEPS: Record<string, Step> = {
   imports: { title: 'Import directions', run: () => check('node scripts/check-imports.ts') },
   unused: { title: 'Unused files, exports and dependencies', run: () => check('knip') },
   unit: { title: 'Unit, Redis, golden and app tests', run: () => vitest('unit') },
+  chart: { title: 'Chart tests', run: chartTests },
   e2e: { title: 'Browser tests', run: browserTests },
 }
+
+// Only when named: it installs into the cluster that KUBECONFIG names.
+const NAMED_ONLY: Record<string, Step> = {
+  cluster: { title: 'Chart in a cluster', run: () => vitest('cluster') },
+}
+const ALL_STEPS = { ...STEPS, ...NAMED_ONLY }
 
 const children = createChildren()
 
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(names: string[]): Promise<number> {
-  const unknown = names.find((name) => !Object.hasOwn(STEPS, name))
+  const unknown = names.find((name) => !Object.hasOwn(ALL_STEPS, name))
   if (unknown) {
-    console.error(`There is no test step "${unknown}"; the steps are ${Object.keys(STEPS).join(', ')}.`)
+    console.error(`There is no test step "${unknown}"; the steps are ${Object.keys(ALL_STEPS).join(', ')}.`)
     return 1
   }
   const stopRequest = new Promise<void>((resolve) => {
@@ -45,7 +53,7 @@ async function runSteps(names: string[]): Promise<Counts> {
   let total: Counts = { passed: 0, failed: 0 }
   const summary: string[] = []
   for (const name of names) {
-    const { title, run } = STEPS[name]!
+    const { title, run } = ALL_STEPS[name]!
     console.log(`\n== ${title}`)
     const startedAt = Date.now()
     const counts = await run().catch((error: Error) => {
@@ -79,6 +87,12 @@ async function check(...commands: string[]): Promise<Counts> {
 async function browserTests(): Promise<Counts> {
   await findChromium(console.log) // here, because an installation would not fit in a test's time
   return vitest('e2e')
+}
+
+async function chartTests(): Promise<Counts> {
+  await findHelm(console.log) // here, because fetching it would not fit in a test's time
+  const table = await check('node charts/generate.ts --check')
+  return add(table, await vitest('chart'))
 }
 
 async function vitest(project: string): Promise<Counts> {

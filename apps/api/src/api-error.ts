@@ -58,12 +58,15 @@ export class ApiError extends Error {
   }
 }
 
-/** Makes an `ApiError` of anything that was thrown; what nobody foresaw is `internal`. */
-export function toApiError(thrown: unknown): ApiError {
+/** Makes an `ApiError` of anything that was thrown; what nobody foresaw is `internal`. Bodies may have `bodyLimit` bytes. */
+export function toApiError(thrown: unknown, { bodyLimit }: { bodyLimit: number }): ApiError {
   if (thrown instanceof ApiError) return thrown
   if (thrown instanceof Error && 'statusCode' in thrown) {
     // Fastify's own refusals: their texts name the fault and nothing of the inside.
-    if (thrown.statusCode === 413) return new ApiError('payload_too_large', thrown.message, { cause: thrown })
+    if (thrown.statusCode === 413)
+      return new ApiError('payload_too_large', `the body is larger than ${bodyLimit} bytes`, {
+        cause: thrown,
+      })
     if (thrown.statusCode === 415)
       return new ApiError('unsupported_media_type', thrown.message, { cause: thrown })
     if (isCallerFault(thrown.statusCode))

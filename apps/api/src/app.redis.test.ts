@@ -261,7 +261,8 @@ it.each([
   ['application/json', '{"prompt":', 400, 'invalid_request'],
   ['application/json', '', 400, 'invalid_request'],
   ['application/json', '[]', 400, 'invalid_request'],
-  ['application/json', `{"prompt":"${'x'.repeat(66_000)}"}`, 413, 'payload_too_large'],
+  ['application/json', `{"prompt":"${'x'.repeat(66_000)}"}`, 400, 'invalid_request'],
+  ['application/json', `{"prompt":"${'x'.repeat(12_000_000)}"}`, 413, 'payload_too_large'],
   ['text/plain', 'a red fox', 415, 'unsupported_media_type'],
 ])('refuses a body of %s %s with %i %s', async (type, payload, status, code) => {
   const api = await startApi()

@@ -15,7 +15,7 @@ import type { ApiConfig } from './config.ts'
 import { createForecast } from './forecast.ts'
 import { HELMET, refuseUnread } from './hardening.ts'
 import { createIdempotency } from './idempotency.ts'
-import { addImageRoutes } from './image-routes.ts'
+import { addImageRoutes, BODY_LIMIT_BYTES } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { openJobEvents } from './job-events.ts'
 import { createLinks } from './links.ts'
@@ -30,7 +30,6 @@ import { createSystem } from './system.ts'
 import { createWebhooks, type WebhookConfig } from './webhooks.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
-const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
 const HEADER_LIMIT_BYTES = 16 * 1024
 const CHECK_INTERVAL_MS = 5000 // how often Node looks for requests that come too slowly
 const OPEN = new Set(['/metrics', '/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
@@ -95,7 +94,7 @@ export function buildApp({
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
   function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const error = toApiError(thrown)
+    const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
     const body: ErrorBody = {
       error: {

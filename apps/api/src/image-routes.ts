@@ -7,6 +7,7 @@ import {
   ImagesList,
   ImagesResource,
   isTerminal,
+  MAX_INPUT_CHARACTERS,
   mediaTypeOf,
 } from '@sdcpu/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -24,6 +25,9 @@ import type { Webhooks } from './webhooks.ts'
 import type { ZodApp } from './zod-app.ts'
 
 const errors = { '4xx': ErrorBody, '5xx': ErrorBody }
+/** Two prompts of 2000 characters, each escaped as two \uXXXX, and the rest but for an image to begin with. */
+export const BODY_LIMIT_BYTES = 64 * 1024
+
 const MAX_LISTED = 100 // each costs a few questions to Redis
 
 // Answers without JSON; they say what they are where the OpenAPI document is made.
@@ -96,6 +100,7 @@ export function addImageRoutes(
   })
 
   app.post('/api/v1/images', {
+    bodyLimit: BODY_LIMIT_BYTES + MAX_INPUT_CHARACTERS,
     schema: {
       headers: ClientHeaders.extend(CreateHeaders.shape),
       body: CreateImages,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
+  drawnSteps,
   ErrorCode,
   extensionOf,
   type Image,
@@ -11,6 +12,7 @@ import {
   type ImagesList,
   type ImagesResource,
   imageJobId,
+  inputImageKey,
   isTerminal,
   knownForSeconds,
   parseSize,
@@ -25,6 +27,7 @@ import { type Caller, isKeyed, mayAccess } from './caller.ts'
 import { cancelJobs } from './cancel-jobs.ts'
 import type { Forecast } from './forecast.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
+import { readInputImage } from './input-image.ts'
 import type { Links } from './links.ts'
 import type { Metrics } from './metrics.ts'
 import type { Models } from './models.ts'
@@ -101,7 +104,9 @@ export function createImages({
     { id, createdAt, request }: RequestRecord,
     { caller, priority, requestId, indexes = indexesOf(request) }: Turn,
   ): Promise<void> {
-    const { model, n: _, seed, size, expiresInSeconds, ...drawn } = request
+    const { model, n: _, seed, size, expiresInSeconds, image: _image, ...drawn } = request
+    // A worker that knows nothing of images to begin with must not draw one of these from the prompt alone.
+    const version = drawn.strength === undefined ? 2 : 3
     const deadlineMs = deadlineOf({ createdAt, request })
     const expiresAtMs = Number.isFinite(deadlineMs) ? deadlineMs : undefined
     const queue = queues(model)
@@ -112,7 +117,7 @@ export function createImages({
       indexes.map((index, i) => ({
         name: 'image',
         data: {
-          version: 2,
+          version,
           id,
           index,
           ...drawn,
@@ -165,7 +170,7 @@ export function createImages({
     const job = await reply(queue.getJob(jobId))
     const progress = ImageProgress.safeParse(job?.progress).data
     const status = toImageStatus(state, progress !== undefined)
-    const image = { index, seed: seedOf(request.seed, index), status, steps: request.steps }
+    const image = { index, seed: seedOf(request.seed, index), status, steps: drawnSteps(request) }
     const isLate = Date.now() > deadlineOf(record)
     // Where a worker holds it, that worker decides: it may have begun in time.
     if (isLate && (state === 'unknown' || (status === 'queued' && (await tryRemove(queue, jobId)))))
@@ -225,12 +230,14 @@ export function createImages({
     async create(body, caller, { id = randomUUID(), requestId } = {}) {
       const known = await records.findMaybe(id)
       if (known) return resume(known, caller)
-      const request = resolveRequest(body, await models.choose(body.model))
+      const input = body.image === undefined ? undefined : await readInputImage(body.image)
+      const request = resolveRequest(body, await models.choose(body.model), input)
       await checkPrompt(request)
       const priority = await admission.admit({ caller, ...request })
       const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
       if (!(await records.save(record))) return resume(await records.find(id), caller)
+      if (input) await reply(redis.set(inputImageKey(prefix, id), input.bytes, 'EX', resultTtlSeconds))
       await enqueue(record, { caller, priority, requestId })
       metrics.imagesRequested.inc({ model: request.model }, request.n)
       return describeAll(record, { isFresh: true })
@@ -259,6 +266,7 @@ export function createImages({
         await reply(queues(record.request.model).remove(imageJobId(id, index)))
         await reply(pictures.remove({ id, index }))
       }
+      if (record.request.image) await reply(redis.del(inputImageKey(prefix, id)))
       await records.remove(record)
     },
 
@@ -311,8 +319,14 @@ function toResource({ id, createdAt, request }: RequestRecord, images: Image[]):
   return { id, status: toRequestStatus(images.map(({ status }) => status)), createdAt, request, images }
 }
 
-function toQueued({ seed, steps }: ImageRequest, index: number): Image {
-  return { index, seed: seedOf(seed, index), status: 'queued', steps }
+function toQueued(request: ImageRequest, index: number): Image {
+  return { index, seed: seedOf(request.seed, index), status: 'queued', steps: drawnSteps(request) }
+}
+
+// What these codes mean of an image that was queued: its request was found good but for the picture's inside.
+const INPUT_FAULTS: Partial<Record<ErrorCode, string>> = {
+  invalid_request: 'The image to begin with is damaged: its header could be read, but not all of it.',
+  expired: 'The image to begin with was gone before its turn came. Send the request again.',
 }
 
 // Workers fail a job with one of our codes; anything else is BullMQ's own reason, such as a job that is gone.
@@ -321,5 +335,9 @@ function toImageError(failedReason: string | undefined): NonNullable<Image['erro
     return { code: 'expired', message: 'Nothing is known of this image any more.' }
   const [reason, category] = failedReason.split(':') // a worker says with `flagged` what for
   const code = ErrorCode.safeParse(reason).data ?? 'generation_failed'
-  return { code, message: fixedMessage(code), ...(code === 'flagged' && category && { category }) }
+  return {
+    code,
+    message: INPUT_FAULTS[code] ?? fixedMessage(code),
+    ...(code === 'flagged' && category && { category }),
+  }
 }

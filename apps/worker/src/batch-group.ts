@@ -5,8 +5,9 @@ import type { ImageJob } from '@sdcpu/contract'
  * two rows of a run, so guided ones are never mixed with others. Prompts, negative prompts and seeds are each image's own.
  */
 export function batchGroup(image: ImageJob): string {
-  const { width, height, steps, sampler, guidance, timestepSpacing } = image
-  return [`${width}x${height}`, steps, sampler, guidance, timestepSpacing]
-    .map((part) => part ?? 'own')
-    .join(' ')
+  const { width, height, steps, sampler, guidance, timestepSpacing, strength } = image
+  const settings = [`${width}x${height}`, steps, sampler, guidance, timestepSpacing].map(
+    (part) => part ?? 'own',
+  )
+  return [...settings, ...(strength === undefined ? [] : [`from an image at ${strength}`])].join(' ')
 }

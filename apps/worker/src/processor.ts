@@ -4,9 +4,10 @@ import {
   ImageProgress,
   type ImageResult,
   imagesQueueName,
+  inputImageKey,
   mediaTypeOf,
 } from '@sdcpu/contract'
-import { convertPng, type DrawnImage, type Engine, type ImageInput } from '@sdcpu/diffusion'
+import { convertPng, type DrawnImage, type Engine, type ImageInput, readPicture } from '@sdcpu/diffusion'
 import { openPictureStore } from '@sdcpu/pictures'
 import { createSafetyCheck } from '@sdcpu/safety'
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
@@ -31,7 +32,13 @@ const CANCELED: ErrorCode = 'canceled'
 const FLAGGED: ErrorCode = 'flagged'
 const LATE: ErrorCode = 'deadline_exceeded'
 
-type Held = { job: Job<ImageJob, ImageResult>; image: ImageJob; begun: number; isDrawing: boolean }
+type Held = {
+  job: Job<ImageJob, ImageResult>
+  image: ImageJob
+  input: ImageInput
+  begun: number
+  isDrawing: boolean
+}
 /** Nothing where the image was canceled. */
 type Drawn = { image: DrawnImage; batchSize: number } | undefined
 
@@ -100,7 +107,7 @@ export function startProcessor({
   worker.on('stalled', (job) => log.warn({ job }, 'took up a job that another worker lost'))
 
   async function handle(job: Job<ImageJob, ImageResult>, token?: string): Promise<ImageResult> {
-    const held = hold(job)
+    const held = await hold(job)
     try {
       const drawn = await batcher.submit(held)
       if (!drawn) throw new UnrecoverableError(isLate(held) ? LATE : CANCELED)
@@ -129,7 +136,7 @@ export function startProcessor({
     if (flagged) throw new UnrecoverableError(category ? `${FLAGGED}:${category}` : FLAGGED)
   }
 
-  function hold(job: Job<ImageJob, ImageResult>): Held {
+  async function hold(job: Job<ImageJob, ImageResult>): Promise<Held> {
     const image = ImageJob.safeParse(job.data)
     if (!image.success) {
       log.error({ err: image.error, job: job.id }, 'not a job this worker understands')
@@ -146,7 +153,27 @@ export function startProcessor({
       log.error({ job: job.id, begun }, 'given up: it was begun too often and never ended')
       throw new UnrecoverableError('generation_failed' satisfies ErrorCode)
     }
-    return { job, image: image.data, begun, isDrawing: false }
+    return { job, image: image.data, input: await toInput(image.data, job), begun, isDrawing: false }
+  }
+
+  /**
+   * What the engine is given. A picture to begin with is read here and not by the engine, so that a damaged one harms no
+   * batch mates.
+   */
+  async function toInput(image: ImageJob, job: Job<ImageJob, ImageResult>): Promise<ImageInput> {
+    const { version: _version, id, index: _index, format, expiresAtMs, requestId, ...input } = image
+    if (input.strength === undefined) return input
+    const file = await redis.getBuffer(inputImageKey(config.REDIS_PREFIX, id))
+    if (!file) {
+      log.error({ job: job.id }, 'the image to begin with is gone')
+      throw new UnrecoverableError('expired' satisfies ErrorCode)
+    }
+    try {
+      return { ...input, image: await readPicture(file, input) }
+    } catch (err) {
+      log.error({ err, job: job.id }, 'the image to begin with cannot be read')
+      throw new UnrecoverableError('invalid_request' satisfies ErrorCode)
+    }
   }
 
   /** Draws what of a batch is not canceled; what is canceled meanwhile is drawn no further. */
@@ -173,7 +200,7 @@ export function startProcessor({
     )
     const generate = () =>
       engine.generate(
-        batch.map(({ image }) => toInput(image)),
+        batch.map(({ input }) => input),
         { onStep: (step) => reportStep(batch, step), signals: aborts.map(({ signal }) => signal) },
       )
     const { width, height, steps, sampler, guidance } = batch[0]!.image
@@ -244,10 +271,6 @@ function groupOf({ job, image, begun }: Held): string {
 
 function toFile(png: Uint8Array, { format = 'png' }: ImageJob): Promise<Uint8Array> | Uint8Array {
   return format === 'png' ? png : convertPng(png, format)
-}
-
-function toInput({ version, id, index, format, expiresAtMs, requestId, ...input }: ImageJob): ImageInput {
-  return input
 }
 
 function toResult(image: DrawnImage, batchSize: number): ImageResult {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { IMAGE_FORMATS } from './image-format.ts'
+import { InputImage, Strength } from './input-image.ts'
 import { SAMPLER_NAMES, type SamplerName, samplerNamed } from './samplers.ts'
 
 export const MAX_PROMPT_CHARACTERS = 2000 // some 450 tokens of English: six chunks, the longest that people share
@@ -91,6 +92,12 @@ export const CreateImages = z
         .default(false)
         .describe('Whether brackets weigh words, as in AUTOMATIC1111'),
       timestepSpacing: timestepSpacing.optional().describe('How steps are spread over the noise levels'),
+      image: InputImage.optional().describe(
+        'What to begin with, fitted to the size: base64 of a PNG, JPEG or WebP file of at most 8 MiB and 4096x4096 pixels, or a data URL of it',
+      ),
+      strength: Strength.optional().describe(
+        'How far from `image` to go: the share of the steps that is drawn; 0.5 when absent',
+      ),
       model: model.optional().describe('One of `GET /api/v1/models`; the default one when absent'),
       webhookUrl: z
         .url({
@@ -116,6 +123,11 @@ export const CreateImages = z
           : 'the body must be a JSON object',
     },
   )
+  .refine(({ image, strength }) => image !== undefined || strength === undefined, {
+    path: ['strength'],
+    error: (issue) =>
+      `strength is ${(issue.input as { strength: number }).strength}, but there is no image to begin with`,
+  })
   .meta({ id: 'CreateImages' })
 export type CreateImages = z.infer<typeof CreateImages>
 

@@ -6,10 +6,11 @@ import { SAMPLER_NAMES } from './samplers.ts'
 
 /**
  * Payload of one job: one image. Carries a version so that old and new workers can share a queue: a worker fails one it
- * does not know rather than draw another picture. Version 1 had no fields after `steps`.
+ * does not know rather than draw another picture. Version 1 had no fields after `steps`; version 3 is that of images
+ * drawn from another, whose bytes lie under `inputImageKey`.
  */
 export const ImageJob = z.object({
-  version: z.literal([1, 2]),
+  version: z.literal([1, 2, 3]),
   id: z.string(),
   index: z.int().min(0),
   prompt: z.string(),
@@ -22,6 +23,8 @@ export const ImageJob = z.object({
   negativePrompt: z.string().optional(),
   emphasis: z.boolean().optional(),
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+  /** In version 3 alone, and always there. */
+  strength: z.number().optional(),
   /** PNG when absent, as in jobs of an older API. */
   format: ImageFormat.optional(),
   /** Of the HTTP request that asked for it, for logs. */

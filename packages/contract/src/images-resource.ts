@@ -29,6 +29,14 @@ export const ImageRequest = z
     negativePrompt: z.string().optional(),
     emphasis: z.boolean().optional(),
     timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional().describe('Only where the caller asked for one.'),
+    strength: z
+      .number()
+      .optional()
+      .describe('How far from the image to go; only where there is one to begin with.'),
+    image: z
+      .object({ bytes: z.int(), width: z.int(), height: z.int() })
+      .optional()
+      .describe('The image to begin with, as it was sent.'),
     expiresInSeconds: z.int().optional().describe('An image that is not begun by then is never drawn.'),
     format: ImageFormat,
   })
@@ -39,6 +47,7 @@ export type ImageRequest = z.infer<typeof ImageRequest>
 export const ImageTimings = z
   .object({
     encodePrompts: z.number(),
+    encodeImage: z.number().optional().describe('Only where there was an image to begin with.'),
     steps: z.array(z.number()),
     decode: z.number(),
     encodePng: z.number(),
@@ -66,7 +75,9 @@ export const Image = z
       .optional()
       .describe('Seconds until it is drawn, as far as can be told; absent where no worker is known.'),
     step: z.int().optional().describe('Steps done, while it runs.'),
-    steps: z.int(),
+    steps: z
+      .int()
+      .describe('Steps to be done: those asked for, or from an image the share that `strength` says.'),
     url: z.string().optional().describe('Left out again when the bytes have expired.'),
     width: z.int().optional(),
     height: z.int().optional(),

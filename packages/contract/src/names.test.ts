@@ -70,5 +70,5 @@ it('takes jobs of version 1, which leave sampler and guidance to the worker, and
 it('refuses a job of another version and drops fields it does not know', () => {
   const job = { version: 1, id: 'a', index: 0, prompt: 'x', seed: 1, width: 64, height: 64, steps: 1 }
   expect(ImageJob.parse({ ...job, later: true })).toEqual(job)
-  expect(ImageJob.safeParse({ ...job, version: 3 }).success).toBe(false)
+  expect(ImageJob.safeParse({ ...job, version: 4 }).success).toBe(false)
 })

@@ -30,6 +30,11 @@ export function imageBytesKey(prefix: string, id: string, index: number): string
   return `${prefix}:bytes:${id}:${index}`
 }
 
+/** Key of the image that a request begins with; written with a TTL, once for all images of the request. */
+export function inputImageKey(prefix: string, id: string): string {
+  return `${prefix}:inputs:${id}`
+}
+
 /** Key of a request as it was resolved; written with a TTL. */
 export function imageRequestKey(prefix: string, id: string): string {
   return `${prefix}:requests:${id}`

@@ -11,8 +11,11 @@ export type BatchSettings = {
   sampler: SamplerName
   guidance: number
   timestepSpacing: TimestepSpacing
+  /** Only where the pictures are drawn from images. */
+  strength?: number
 }
 
+export const DEFAULT_STRENGTH = 0.5 // what SDXL-Turbo's makers show
 const NO_GUIDANCE = 1 // at 1 the formula gives the prompt's own prediction; Turbo models are distilled for that
 
 /** Whether there is guidance: above 1, as diffusers has it. */
@@ -59,6 +62,8 @@ function settle(
     sampler = recommended.sampler,
     guidance = recommended.guidance,
     timestepSpacing = recommended.timestepSpacing,
+    image,
+    strength,
   }: ImageInput,
 ): BatchSettings {
   for (const [name, value] of Object.entries({ width, height }))
@@ -72,8 +77,26 @@ function settle(
     throw new RangeError(
       `timestep spacing is ${timestepSpacing}; it must be one of ${TIMESTEP_SPACINGS.join(', ')}`,
     )
-  return { width, height, steps, sampler: name, guidance, timestepSpacing }
+  const settings = { width, height, steps, sampler: name, guidance, timestepSpacing }
+  if (!image && strength === undefined) return settings
+  if (!image) throw new RangeError(`strength is ${strength}, but there is no image to begin with`)
+  return { ...settings, strength: settleStrength(strength, steps) }
 }
 
-const describe = ({ width, height, steps, sampler, guidance, timestepSpacing }: BatchSettings) =>
-  `${width}x${height} in ${steps} steps with ${sampler} (${timestepSpacing}) at guidance ${guidance}`
+function settleStrength(strength = DEFAULT_STRENGTH, steps: number): number {
+  if (!(strength > 0 && strength <= 1))
+    throw new RangeError(`strength is ${strength}; it must be a number above 0 and not above 1`)
+  if (drawnSteps(steps, strength) < 1)
+    throw new RangeError(
+      `strength ${strength} x ${steps} steps is ${strength * steps}; it must be 1 or more, or nothing is drawn`,
+    )
+  return strength
+}
+
+/** How many of `steps` are drawn: all of them, or from an image the share that `strength` says, as in diffusers. */
+export const drawnSteps = (steps: number, strength = 1): number => Math.trunc(steps * strength)
+
+const describe = ({ width, height, steps, sampler, guidance, timestepSpacing, strength }: BatchSettings) => {
+  const settings = `${width}x${height} in ${steps} steps with ${sampler} (${timestepSpacing}) at guidance ${guidance}`
+  return strength === undefined ? settings : `${settings} from an image at strength ${strength}`
+}

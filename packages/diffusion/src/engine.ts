@@ -1,4 +1,5 @@
 import type { Licence, Recommended } from './manifest.ts'
+import type { RgbPicture } from './read-picture.ts'
 import type { SamplerName } from './sampler-table.ts'
 import type { TimestepSpacing } from './scheduler-config.ts'
 
@@ -18,6 +19,13 @@ export type ImageInput = {
   guidance?: number
   /** What the picture shall not show; without effect where there is no guidance. */
   negativePrompt?: string
+  /**
+   * What to begin with instead of noise alone: a PNG, JPEG or WebP file, which is fitted to width and height, or what
+   * `readPicture` made of one.
+   */
+  image?: Uint8Array | RgbPicture
+  /** How far from `image` the picture may go: the share of the steps that is drawn, above 0 to 1; 0.5 when absent. */
+  strength?: number
   /** Whether brackets weigh words, as AUTOMATIC1111 reads them, rather than being words; false when absent. */
   emphasis?: boolean
   /** Where the sampler's timesteps lie; the model's when absent, and without effect on samplers that do not ask. */
@@ -25,18 +33,28 @@ export type ImageInput = {
 }
 
 /** Milliseconds spent on the batch a picture was drawn in. */
-export type StageTimings = { encodePrompts: number; steps: number[]; decode: number; encodePng: number }
+export type StageTimings = {
+  encodePrompts: number
+  /** Only where there was one to begin with. */
+  encodeImage?: number
+  steps: number[]
+  decode: number
+  encodePng: number
+}
 
 export type DrawnImage = {
   png: Uint8Array
   seed: number
   width: number
   height: number
+  /** As asked for; from an image, `strength` of them are drawn. */
   steps: number
   timingsMs: StageTimings
   /** Own name of the sampler it was drawn with. */
   sampler?: SamplerName
   guidance?: number
+  /** Only where it was drawn from an image. */
+  strength?: number
   /**
    * Tokens of the prompt, and of the negative prompt where it had effect, without start and end; and how many chunks
    * of 75 they were encoded in.
@@ -60,7 +78,7 @@ export type ModelInfo = {
 }
 
 export type GenerateOptions = {
-  /** Called after each denoising step with the number of steps done (1 to steps). */
+  /** Called after each denoising step with the number of steps done (1 to those that are drawn). */
   onStep?: (step: number) => void
   /**
    * One per input. An input whose signal aborts is given up before the next denoising step, or before the next segment
@@ -77,7 +95,7 @@ export type Engine = {
   threads: number
   /** Milliseconds it took to load the model. */
   loadMs: number
-  /** Draws one batch; all inputs must agree in width, height, steps, sampler and guidance. One call at a time. */
+  /** Draws one batch; all inputs must agree in width, height, steps, sampler, guidance and strength. One call at a time. */
   generate(inputs: ImageInput[], options?: GenerateOptions): Promise<DrawnImage[]>
   close(): Promise<void>
   /** Resolves with an error when the thread died without `close` being called. */

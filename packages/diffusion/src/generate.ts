@@ -1,6 +1,7 @@
 import { type BatchSettings, findWarnings, isGuided, settleBatch } from './batch-settings.ts'
 import { decode, type Pixels } from './decode.ts'
 import { encodeBatch } from './encode-batch.ts'
+import { encodePictures } from './encode-pictures.ts'
 import type { DrawnImage, ImageInput, StageTimings } from './engine.ts'
 import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
@@ -16,8 +17,8 @@ type DrawOptions = {
 }
 
 /**
- * Draws a batch of pictures of one shape, sampler and guidance: encodes the prompts, samples latents, decodes them and
- * writes PNGs. A picture does not depend on what else is in its batch.
+ * Draws a batch of pictures of one shape, sampler and guidance, and of one strength where they begin with images:
+ * encodes prompts and images, samples latents, decodes them and writes PNGs. A picture does not depend on what else is in its batch.
  * @throws RangeError when a setting is not possible, or the inputs differ in one that a batch shares
  */
 export async function generate(
@@ -26,15 +27,22 @@ export async function generate(
   { onStep, isAborted = () => false }: DrawOptions = {},
 ): Promise<DrawnImage[]> {
   const settings = settleBatch(model.manifest, inputs)
-  const { width, height, steps, sampler, guidance } = settings
+  const { width, height, steps, sampler, guidance, strength } = settings
   const clock = createClock()
   const { groups, tokenCounts } = await encodeBatch(model, inputs, { guided: isGuided(guidance) })
   const encoded = clock()
+  const files = inputs.flatMap(({ image }) => image ?? [])
+  const pictures = strength === undefined ? [] : await encodePictures(model, files, { width, height })
+  const encodedImages = clock()
   const stepMs: number[] = []
   const sampled = await sample(
     spaced(model, settings.timestepSpacing),
     groups,
-    { ...settings, seeds: inputs.map((input) => input.seed) },
+    {
+      ...settings,
+      seeds: inputs.map((input) => input.seed),
+      from: strength === undefined ? undefined : { pictures, strength },
+    },
     {
       isAborted,
       onStep(step) {
@@ -50,6 +58,7 @@ export async function generate(
   )
   const timingsMs: StageTimings = {
     encodePrompts: encoded,
+    ...(strength !== undefined && { encodeImage: encodedImages }),
     steps: stepMs,
     decode: decoded,
     encodePng: clock(),
@@ -63,6 +72,7 @@ export async function generate(
     timingsMs,
     sampler,
     guidance,
+    ...(strength !== undefined && { strength }),
     tokenCounts: tokenCounts[i]!,
     warnings: findWarnings(input, settings),
   }))
@@ -95,7 +105,7 @@ function createClock(): () => number {
 async function toPng(
   model: Model,
   { prompt, negativePrompt, seed }: ImageInput,
-  { steps, sampler, guidance }: BatchSettings,
+  { steps, sampler, guidance, strength }: BatchSettings,
   { rgb, width, height }: Pixels,
 ): Promise<Uint8Array> {
   const parameters = formatParameters({
@@ -104,6 +114,7 @@ async function toPng(
     steps,
     sampler: samplerLabel(sampler),
     guidance,
+    strength,
     seed,
     width,
     height,

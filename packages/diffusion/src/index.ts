@@ -1,8 +1,10 @@
+export { DEFAULT_STRENGTH, drawnSteps } from './batch-settings.ts'
 export { MODEL_CHECKS, type ModelCheck } from './check-files.ts'
 export { convertPng } from './convert-png.ts'
 export { type CpuBudget, chooseThreads, readCpuBudget } from './cpu-budget.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
+export { type EncodedPicture, encodePicture, encodePictures } from './encode-pictures.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
 export type {
   DrawnImage,
@@ -28,6 +30,7 @@ export {
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'
+export { MAX_PICTURE_PIXELS, type RgbPicture, readPicture } from './read-picture.ts'
 export { sample } from './sample.ts'
 export { type Denoise, sampleEulerAncestral } from './sampler.ts'
 export {

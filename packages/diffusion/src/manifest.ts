@@ -63,7 +63,12 @@ export const Manifest = z.object({
     /** Latent pixels a side at the size the model was trained for. */
     sampleSize: z.int().positive(),
   }),
-  vae: z.object({ scalingFactor: z.number().positive(), spatialFactor: z.int().positive() }),
+  vae: z.object({
+    scalingFactor: z.number().positive(),
+    spatialFactor: z.int().positive(),
+    /** File, folder or `repository@commit` of a VAE that took the place of the source's own. */
+    from: z.string().optional(),
+  }),
   scheduler: SchedulerConfig,
   forceZerosForEmptyPrompt: z.boolean(),
   recommended: Recommended,
@@ -75,6 +80,8 @@ export const Manifest = z.object({
     textEncoder2: z.string(),
     denoiser: z.array(z.string()).min(1),
     decoder: z.array(z.string()).min(1),
+    /** From a picture to latents; empty where the source had none. */
+    encoder: z.array(z.string()).default([]),
   }),
   /** Every other file of the folder, relative to it. */
   files: z.record(z.string(), z.object({ bytes: z.int().nonnegative(), sha256: Sha256 })),

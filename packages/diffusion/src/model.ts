@@ -16,6 +16,8 @@ export type Model = {
   textEncoder2: GraphSession
   denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
   decoder: GraphSession[]
+  /** Opens the encoder when it is first needed: few pictures begin with one, and it takes memory. */
+  openEncoder: () => Promise<GraphSession[]>
 }
 
 export type LoadOptions = Pick<GraphOptions, 'threads' | 'profileDir'> & {
@@ -36,6 +38,7 @@ export async function loadModel(folder: string, options: LoadOptions): Promise<M
     ...(await loadTextEncoders(folder, manifest, options)),
     ...(await loadDenoiser(folder, manifest, options)),
     ...(await loadDecoder(folder, manifest, options)),
+    openEncoder: encoderOf(folder, manifest, options),
   }
 }
 
@@ -75,10 +78,21 @@ export async function loadDecoder(
   { graphs }: Manifest,
   options: GraphOptions,
 ): Promise<Pick<Model, 'decoder'>> {
-  const decoder: GraphSession[] = []
-  for (const name of graphs.decoder)
-    decoder.push(await openGraph(folder, name, { ...options, keepMemory: false }))
-  return { decoder }
+  return { decoder: await openAll(folder, graphs.decoder, options) }
+}
+
+function encoderOf(folder: string, { graphs }: Manifest, options: GraphOptions): Model['openEncoder'] {
+  let encoder: Promise<GraphSession[]> | undefined
+  return () => {
+    encoder ??= openAll(folder, graphs.encoder, options)
+    return encoder
+  }
+}
+
+async function openAll(folder: string, names: string[], options: GraphOptions): Promise<GraphSession[]> {
+  const sessions: GraphSession[] = []
+  for (const name of names) sessions.push(await openGraph(folder, name, { ...options, keepMemory: false }))
+  return sessions
 }
 
 /** Reads `model.json`. @throws ModelError when it is missing or of another version */

@@ -11,6 +11,8 @@ export type PictureParameters = {
   sampler: string
   /** Classifier-free guidance; 1 is none. */
   guidance: number
+  /** Only where it was drawn from an image. */
+  strength?: number | undefined
   seed: number
   width: number
   height: number
@@ -43,7 +45,8 @@ export async function encodePng(
 
 /** Writes settings in the form AUTOMATIC1111 does: the prompts, then one line of `Name: value` pairs. */
 export function formatParameters(parameters: PictureParameters): string {
-  const { prompt, negativePrompt, steps, sampler, guidance, seed, width, height, model, version } = parameters
+  const { prompt, negativePrompt, steps, sampler, guidance, strength, seed, width, height, model, version } =
+    parameters
   const settings = Object.entries({
     Steps: steps,
     Sampler: sampler,
@@ -51,6 +54,7 @@ export function formatParameters(parameters: PictureParameters): string {
     Seed: seed,
     Size: `${width}x${height}`,
     Model: model,
+    ...(strength !== undefined && { 'Denoising strength': strength }),
     Version: version,
   })
   const line = settings.map(([name, value]) => `${name}: ${quote(String(value))}`).join(', ')

@@ -1,10 +1,12 @@
+import { drawnSteps } from './batch-settings.ts'
 import type { ConditioningGroup } from './encode-batch.ts'
+import type { EncodedPicture } from './encode-pictures.ts'
 import { type Conditioning, selectRows } from './encode-prompts.ts'
 import type { FloatTensor } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
-import { createGenerator, drawBatchNoise } from './noise.ts'
-import { type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
+import { createGenerator, drawBatchNoise, type Generator } from './noise.ts'
+import { addScaled, type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
 import { defaultSampler, prepareSampler, type SamplerName } from './sampler-table.ts'
 import { embedSinusoid } from './sinusoid.ts'
 
@@ -18,6 +20,8 @@ export type SampleInput = {
   sampler?: SamplerName
   /** Classifier-free guidance; it takes groups with negative conditioning. */
   guidance?: number
+  /** Pictures to begin with, one per image, and how far to go from them; `steps` counts those left out too. */
+  from?: { pictures: EncodedPicture[]; strength: number } | undefined
 }
 
 /** Every image of a batch was given up. */
@@ -39,7 +43,7 @@ type SampleControls = SampleOptions & {
 export async function sample(
   model: Model,
   conditioning: Conditioning | ConditioningGroup[],
-  { seeds, width, height, steps, sampler, guidance = 1 }: SampleInput,
+  { seeds, width, height, steps, sampler, guidance = 1, from }: SampleInput,
   { isAborted = () => false, ...options }: SampleControls = {},
 ): Promise<{ latents: Float32Array; shape: LatentShape }> {
   const { unet, vae, scheduler } = model.manifest
@@ -50,10 +54,14 @@ export async function sample(
     width: width / vae.spatialFactor,
   }
   const valuesPerImage = shape.channels * shape.height * shape.width
-  const { initNoiseSigma, draw } = prepareSampler(sampler ?? defaultSampler(scheduler), scheduler, steps)
+  const skip = from ? steps - drawnSteps(steps, from.strength) : 0
+  const name = sampler ?? defaultSampler(scheduler)
+  const { initNoiseSigma, firstSigma, draw } = prepareSampler(name, scheduler, steps, skip)
   const generators = seeds.map(createGenerator)
   const noise = () => drawBatchNoise(generators, valuesPerImage)
-  const initial = noise().map((value) => value * initNoiseSigma)
+  const initial = from
+    ? addScaled(drawPictureLatents(from.pictures, generators, vae.scalingFactor), noise(), firstSigma)
+    : noise().map((value) => value * initNoiseSigma)
   const groups = Array.isArray(conditioning)
     ? conditioning
     : [{ images: [...seeds.keys()], positive: conditioning }]
@@ -81,6 +89,28 @@ export async function sample(
     return toDenoised(output, latents, sigma, scheduler.prediction_type)
   }
   return { latents: await draw(denoise, initial, noise, options), shape }
+}
+
+/**
+ * Draws each picture's latents from what the VAE says of it, its spread before all other noise of its seed. Source:
+ * diffusers' `StableDiffusionXLImg2ImgPipeline.prepare_latents`; its schedulers' `add_noise` is x0 + sigma · noise where,
+ * as here, latents grow with sigma.
+ */
+function drawPictureLatents(
+  pictures: EncodedPicture[],
+  generators: Generator[],
+  scalingFactor: number,
+): Float32Array {
+  const each = pictures.map(({ mean, deviation }, i) => {
+    if (!deviation) return mean.map((value) => value * scalingFactor)
+    const spread = drawBatchNoise([generators[i]!], mean.length)
+    return mean.map((value, j) => scalingFactor * Math.fround(value + deviation[j]! * spread[j]!))
+  })
+  const joined = new Float32Array(each.length * each[0]!.length)
+  each.forEach((latents, i) => {
+    joined.set(latents, i * latents.length)
+  })
+  return joined
 }
 
 /** `living` are the rows of the group that are still wanted, which are those of `scaled`. */

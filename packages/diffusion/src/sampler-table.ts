@@ -8,12 +8,15 @@ import {
   buildSchedule,
   buildTrajectorySchedule,
   type Schedule,
+  skipSteps,
 } from './schedule.ts'
 import type { SchedulerConfig } from './scheduler-config.ts'
 
 /** A sampler together with its noise levels, ready to draw. */
 type Plan = {
   initNoiseSigma: number
+  /** Noise level of the first step: what a picture to begin with is mixed with. */
+  firstSigma: number
   draw: (
     denoise: Denoise,
     latents: Float32Array,
@@ -33,10 +36,11 @@ type Draw<Levels> = (
 
 /** Pairs a sampler with the schedule it draws by; both take betas and prediction type from the model's config. */
 function pair<Levels extends Schedule>(build: Build<Levels>, draw: Draw<Levels>) {
-  return (config: SchedulerConfig, steps: number): Plan => {
-    const schedule = build(config, steps)
+  return (config: SchedulerConfig, steps: number, skip: number): Plan => {
+    const schedule = skipSteps(build(config, steps), skip)
     return {
       initNoiseSigma: schedule.initNoiseSigma,
+      firstSigma: schedule.sigmas[0]!,
       draw: (denoise, latents, noise, options) => draw(denoise, latents, schedule, noise, options),
     }
   }
@@ -125,9 +129,9 @@ export const readsSpacing = (name: SamplerName): boolean => SAMPLERS[name].space
 export const samplerLabel = (name: SamplerName): string => SAMPLERS[name].label
 
 /**
- * Prepares a sampler for a number of steps of a model with this config.
+ * Prepares a sampler for a number of steps of a model with this config, of which it leaves out the first `skip`.
  * @throws RangeError when the sampler has no noise levels for that number of steps
  */
-export function prepareSampler(name: SamplerName, config: SchedulerConfig, steps: number): Plan {
-  return SAMPLERS[name].prepare(config, steps)
+export function prepareSampler(name: SamplerName, config: SchedulerConfig, steps: number, skip = 0): Plan {
+  return SAMPLERS[name].prepare(config, steps, skip)
 }

@@ -117,6 +117,15 @@ export function buildTrajectorySchedule(config: SchedulerConfig, steps: number):
   return { timesteps, sigmas: [...sigmas.slice(0, -1), trainSigmas[0]!], downSigmas, initNoiseSigma }
 }
 
+/** A schedule without its first steps, for latents that are further on already; all its lists begin with step 0. */
+export function skipSteps<Levels extends Schedule>(schedule: Levels, skip: number): Levels {
+  const later = Object.entries(schedule).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.slice(skip) : value,
+  ])
+  return Object.fromEntries(later)
+}
+
 function checkSteps(steps: number, most: number): void {
   if (!Number.isInteger(steps) || steps < 1 || steps > most)
     throw new RangeError(`steps is ${steps}; it must be a whole number from 1 to ${most}`)

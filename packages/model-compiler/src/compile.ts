@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
+import { buildAutoencoder, describeAutoencoder } from './autoencoder.ts'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx } from './onnx.ts'
@@ -9,12 +10,11 @@ import { recommend } from './recommend.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
-import { buildVaeDecoder } from './vae-decoder.ts'
 import { writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** Raised when the graphs, packs or manifest of the same source would come out different. */
-export const COMPILER_VERSION = '2'
+export const COMPILER_VERSION = '3'
 
 export type Plan = 'fp32'
 
@@ -28,6 +28,8 @@ export type CompileOptions = {
   sourceFiles: Record<string, string>
   /** Merged into the weights, in this order. */
   loras?: (LoraFile & { sha256: string })[]
+  /** What the VAE is called that took the place of the source's own. */
+  vaeFrom?: string
   /** Repository and commit that the source was downloaded from. */
   downloadedFrom?: Manifest['source']
   onProgress?: (progress: CompileProgress) => void
@@ -96,20 +98,21 @@ function buildGraphs(
     projected: true,
   })
   const denoiser = buildUnet(source.unet, parts.unet)
-  const decoder = buildVaeDecoder(source.vae, parts.vae)
+  const { decoder, encoder } = buildAutoencoder(source.vae, parts.vae)
   const names = (list: Graph[]) => list.map((graph) => graph.name)
   return {
     built: [
       { graph: textEncoder, weights: parts.text_encoder },
       { graph: textEncoder2, weights: parts.text_encoder_2 },
       ...denoiser.map((graph) => ({ graph, weights: parts.unet })),
-      ...decoder.map((graph) => ({ graph, weights: parts.vae })),
+      ...[...decoder, ...encoder].map((graph) => ({ graph, weights: parts.vae })),
     ],
     graphs: {
       textEncoder: textEncoder.name,
       textEncoder2: textEncoder2.name,
       denoiser: names(denoiser),
       decoder: names(decoder),
+      encoder: names(encoder),
     },
   }
 }
@@ -150,7 +153,7 @@ function recommendFor(source: ModelSource, { name, loras = [] }: CompileOptions)
     names: [name, ...(card.title ? [card.title] : [])],
     loras: loras.filter(({ weight }) => weight !== 0).map(({ label }) => label),
     scheduler,
-    nativeSize: unet.sample_size * 2 ** (vae.block_out_channels.length - 1),
+    nativeSize: unet.sample_size * describeAutoencoder(vae).spatialFactor,
     inferred,
     card,
   })
@@ -187,7 +190,7 @@ function describe(
       freqShift: unet.freq_shift,
       sampleSize: unet.sample_size,
     },
-    vae: { scalingFactor: vae.scaling_factor, spatialFactor: 2 ** (vae.block_out_channels.length - 1) },
+    vae: { ...describeAutoencoder(vae), from: options.vaeFrom },
     scheduler: source.scheduler,
     forceZerosForEmptyPrompt: source.index.force_zeros_for_empty_prompt,
     recommended: recommendFor(source, options),

@@ -123,35 +123,90 @@ function checkGroups(
       })
 }
 
-/** `AutoencoderKL`; only the decoder's keys matter here. */
-export const VaeConfig = z
+/** `AutoencoderKL`. */
+export const KlConfig = z
   .object({
     _class_name: only('AutoencoderKL'),
     block_out_channels: z.array(width).min(1),
     layers_per_block: width,
     latent_channels: width,
+    in_channels: only(3),
     out_channels: only(3),
     norm_num_groups: width.default(32),
     act_fn: oneOf(['silu', 'swish']).default('silu'),
+    down_block_types: z.array(oneOf(['DownEncoderBlock2D'])),
     up_block_types: z.array(oneOf(['UpDecoderBlock2D'])),
     scaling_factor: z.number().positive(),
     shift_factor: only(null),
     latents_mean: only(null),
     latents_std: only(null),
     mid_block_add_attention: z.boolean().default(true),
+    use_quant_conv: z.boolean().default(true),
     use_post_quant_conv: z.boolean().default(true),
   })
   .superRefine((config, context) => {
     const blocks = config.block_out_channels.length
-    if (config.up_block_types.length !== blocks)
-      context.addIssue({
-        code: 'custom',
-        path: ['up_block_types'],
-        message: `block_out_channels has ${blocks} entries, so ${blocks} are expected`,
-      })
+    for (const key of ['down_block_types', 'up_block_types'] as const)
+      if (config[key].length !== blocks)
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: `block_out_channels has ${blocks} entries, so ${blocks} are expected`,
+        })
     checkGroups(config, context)
   })
+export type KlConfig = z.infer<typeof KlConfig>
+
+const tinyBlocks = () => z.array(z.int().nonnegative()).min(2)
+
+/** `AutoencoderTiny`, as of TAESDXL; its blocks must be of one width, or diffusers cannot run it either. */
+export const TinyConfig = z
+  .object({
+    _class_name: z.literal('AutoencoderTiny'),
+    in_channels: only(3),
+    out_channels: only(3),
+    latent_channels: width.default(4),
+    encoder_block_out_channels: z.array(width).default([64, 64, 64, 64]),
+    decoder_block_out_channels: z.array(width).default([64, 64, 64, 64]),
+    num_encoder_blocks: tinyBlocks().default([1, 3, 3, 3]),
+    num_decoder_blocks: tinyBlocks().default([3, 3, 3, 1]),
+    act_fn: only('relu'),
+    upsample_fn: only('nearest'),
+    upsampling_scaling_factor: only(2),
+    scaling_factor: z.number().positive().default(1),
+    shift_factor: only(0),
+  })
+  .superRefine((config, context) => {
+    for (const half of ['encoder', 'decoder'] as const) {
+      const stages = config[`num_${half}_blocks`].length
+      const widths = config[`${half}_block_out_channels`]
+      if (widths.length !== stages || widths.some((other) => other !== widths[0]))
+        context.addIssue({
+          code: 'custom',
+          path: [`${half}_block_out_channels`],
+          message: `num_${half}_blocks has ${stages} entries, so as many equal widths are expected`,
+        })
+    }
+    if (config.num_encoder_blocks.length !== config.num_decoder_blocks.length)
+      context.addIssue({
+        code: 'custom',
+        path: ['num_encoder_blocks'],
+        message: `num_decoder_blocks has ${config.num_decoder_blocks.length} entries, so as many are expected`,
+      })
+  })
+export type TinyConfig = z.infer<typeof TinyConfig>
+
+/** The VAE's config; one without a class is the usual one's. */
+export const VaeConfig = z.preprocess(
+  (value) => (isObject(value) ? { _class_name: 'AutoencoderKL', ...value } : value),
+  z.discriminatedUnion('_class_name', [KlConfig, TinyConfig], {
+    error: 'supported are AutoencoderKL and AutoencoderTiny',
+  }),
+)
 export type VaeConfig = z.infer<typeof VaeConfig>
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Value of a per-block setting for block `index`. */
 export function forBlock(setting: number | number[], index: number): number {

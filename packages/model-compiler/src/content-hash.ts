@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 
 const CHUNK_BYTES = 4 << 20
+const READ_ONLY = ['EROFS', 'EACCES', 'EPERM']
 
 /** SHA-256 of a file's bytes, read in chunks. */
 export async function sha256OfFile(path: string): Promise<string> {
@@ -24,18 +25,17 @@ export async function hashFiles(
 ): Promise<{ hash: string; files: Record<string, string> }> {
   const memo = await readMemo(memoPath)
   const hashes: Record<string, string> = {}
+  let hasNews = false
   for (const [file, path] of Object.entries(files)) {
     const { size, mtimeNs, ino } = await stat(path, { bigint: true })
     const stamp = `${ino} ${size} ${mtimeNs}`
     const known = memo[path]
     const sha256 = known?.stamp === stamp ? known.sha256 : await sha256OfFile(path)
+    hasNews ||= known?.stamp !== stamp
     memo[path] = { stamp, sha256 }
     hashes[file] = sha256
   }
-  await mkdir(dirname(memoPath), { recursive: true })
-  const draft = `${memoPath}.${randomUUID()}`
-  await writeFile(draft, JSON.stringify(memo))
-  await rename(draft, memoPath)
+  if (hasNews) await writeMemo(memoPath, memo)
   return {
     hash: createHash('sha256')
       .update(JSON.stringify({ ...hashes, ...settings }))
@@ -45,6 +45,18 @@ export async function hashFiles(
 }
 
 type Memo = Record<string, { stamp: string; sha256: string }>
+
+/** Where somebody else has prepared a folder that is read-only here, there is no memo of our own. */
+async function writeMemo(path: string, memo: Memo): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    const draft = `${path}.${randomUUID()}`
+    await writeFile(draft, JSON.stringify(memo))
+    await rename(draft, path)
+  } catch (error) {
+    if (!READ_ONLY.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  }
+}
 
 /** A memo that cannot be read costs time, nothing else: the files are hashed again. */
 async function readMemo(path: string): Promise<Memo> {

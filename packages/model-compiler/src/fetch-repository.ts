@@ -5,7 +5,7 @@ import { withFileLock } from './file-lock.ts'
 import { createHubClient, type HubClient } from './hub-client.ts'
 import { downloadFile, partialPath, sizeOf } from './hub-download.ts'
 import { HubError, HubUnreachableError } from './hub-error.ts'
-import { chooseFiles } from './hub-files.ts'
+import { type RepositoryKind, WHOLE_MODEL } from './hub-files.ts'
 import { type Listing, listRepository, type RemoteFile } from './hub-listing.ts'
 import { type HubOptions, settleHubOptions } from './hub-options.ts'
 import { createDownloadProgress, formatBytes } from './hub-progress.ts'
@@ -16,6 +16,8 @@ import { readShardNames } from './weights-source.ts'
 export type FetchOptions = {
   dataDir: string
   hub?: HubOptions
+  /** A whole model when absent. */
+  kind?: RepositoryKind
   onProgress?: (progress: CompileProgress) => void
 }
 
@@ -32,7 +34,8 @@ export async function fetchRepository(
   options: FetchOptions,
 ): Promise<{ folder: string; commit: string }> {
   const { id, revision } = repository
-  const home = repositoryFolder(options.dataDir, repository)
+  const { probes, folder: part } = options.kind ?? WHOLE_MODEL
+  const home = join(repositoryFolder(options.dataDir, repository), part)
   const place = (commit: string) => ({ folder: join(home, commit), commit })
   if (isCommit(revision) && (await isComplete(join(home, revision)))) return place(revision)
   const client = createHubClient(settleHubOptions(options.hub))
@@ -40,7 +43,7 @@ export async function fetchRepository(
   const kept = await findKept(home, revision)
   try {
     const attempts = kept ? ATTEMPTS_WITH_COPY : undefined
-    const listing = await listRepository(client, repository, { onNote, attempts })
+    const listing = await listRepository(client, repository, { probes, onNote, attempts })
     await fetchCommit(client, repository, listing, place(listing.commit).folder, options, onNote)
     return place(listing.commit)
   } catch (error) {
@@ -57,7 +60,7 @@ async function fetchCommit(
   repository: Repository,
   listing: Listing,
   folder: string,
-  { onProgress }: FetchOptions,
+  { onProgress, kind = WHOLE_MODEL }: FetchOptions,
   onNote: (message: string) => void,
 ): Promise<void> {
   const { id, revision = 'main' } = repository
@@ -74,7 +77,7 @@ async function fetchCommit(
       const common = { repository, commit: listing.commit, file, target, signal, onNote }
       if ((await sizeOf(target)) !== file.bytes) await downloadFile(client, { ...common, onBytes })
     }
-    const files = await planFiles(id, listing, folder, (index) => download(index, () => {}))
+    const files = await planFiles({ id, kind, listing, folder }, (index) => download(index, () => {}))
     await checkSpace(id, files, folder)
     const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
     const report = createDownloadProgress({ id, total, everyMs: progressMs, onProgress })
@@ -93,17 +96,15 @@ async function fetchCommit(
 
 /** All files with their sizes; indexes are downloaded at once, because they name the shards. */
 async function planFiles(
-  id: string,
-  listing: Listing,
-  folder: string,
+  { id, kind, listing, folder }: { id: string; kind: RepositoryKind; listing: Listing; folder: string },
   download: (index: RemoteFile) => Promise<void>,
 ): Promise<RemoteFile[]> {
-  const { files, indexes } = await chooseFiles(id, listing.has)
+  const { files, indexes } = await kind.choose(id, listing.has)
   const paths = [...files]
   for (const path of indexes) {
     await download(await listing.describe(path))
     const shards = await readShardNames(join(folder, path), path)
-    paths.push(path, ...shards.map((shard) => `${dirname(path)}/${basename(shard)}`))
+    paths.push(path, ...shards.map((shard) => join(dirname(path), basename(shard))))
   }
   const described: RemoteFile[] = []
   for (const path of paths) described.push(await listing.describe(path))

@@ -16,6 +16,13 @@ export type PlannedWeight = WeightRef & { name: string; dims: number[] }
 
 export type Graph = OnnxGraph & { weights: PlannedWeight[] }
 
+type ConvOptions = {
+  stride?: number
+  /** Top, left, bottom, right. */
+  pads?: number[]
+  bias?: boolean
+}
+
 type NodeOptions = { attributes?: Record<string, Attribute>; domain?: string }
 
 const MICROSOFT = 'com.microsoft'
@@ -103,14 +110,14 @@ export function createGraphBuilder(
   }
 
   /**
-   * 3x3 convolution of an NHWC map, padding 1. Runs as Transpose, Conv, Transpose; ONNX Runtime's layout optimiser
+   * 3x3 convolution of an NHWC map, by default padded by 1 on each side. Runs as Transpose, Conv, Transpose; ONNX Runtime's layout optimiser
    * merges the transposes into the blocked layout its own convolution kernel reads and writes.
    */
   function conv3x3(
     x: string,
     source: string,
     [inputs, outputs]: [number, number],
-    { stride = 1 }: { stride?: number } = {},
+    { stride = 1, pads = [1, 1, 1, 1], bias = true }: ConvOptions = {},
   ): string {
     const nchw = node('Transpose', [x], { attributes: { perm: { ints: [0, 3, 1, 2] } } })
     const y = node(
@@ -118,12 +125,12 @@ export function createGraphBuilder(
       [
         nchw,
         weight({ source: `${source}.weight` }, [outputs, inputs, 3, 3]),
-        weight({ source: `${source}.bias` }, [outputs]),
+        ...(bias ? [weight({ source: `${source}.bias` }, [outputs])] : []),
       ],
       {
         attributes: {
           kernel_shape: { ints: [3, 3] },
-          pads: { ints: [1, 1, 1, 1] },
+          pads: { ints: pads },
           strides: { ints: [stride, stride] },
         },
       },
@@ -283,6 +290,7 @@ export function createGraphBuilder(
   return {
     graph,
     node,
+    scalar,
     ints,
     weight,
     has,

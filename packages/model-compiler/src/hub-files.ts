@@ -1,16 +1,46 @@
 import { HubError } from './hub-error.ts'
 import { CARD_FILES } from './model-card.ts'
-import { OPTIONAL_TOKENIZER_FILES, PARTS, type Part, TOKENIZER_FILES, TOKENIZERS } from './source.ts'
+import { OPTIONAL_TOKENIZER_FILES, PARTS, TOKENIZER_FILES, TOKENIZERS } from './source.ts'
 
 /** The files of a repository that a compile needs; shards are named by the indexes. */
 export type ChosenFiles = { files: string[]; indexes: string[] }
+
+/** What is wanted of a repository. */
+export type RepositoryKind = {
+  /** Files of which it has at least one: the first that is there tells the commit where there is no API. */
+  probes: string[]
+  /** Folder below the repository's own, so that a part is never taken for the whole. */
+  folder: string
+  /** @throws HubError naming what is missing */
+  choose(id: string, has: (path: string) => Promise<boolean>): Promise<ChosenFiles>
+}
+
+export const WHOLE_MODEL: RepositoryKind = { probes: ['model_index.json'], folder: '', choose: chooseFiles }
+/** A VAE, of a repository of its own (madebyollin/taesdxl, madebyollin/sdxl-vae-fp16-fix) or of a whole model. */
+export const VAE_ALONE: RepositoryKind = {
+  probes: ['config.json', 'vae/config.json'],
+  folder: 'vae',
+  choose: chooseVaeFiles,
+}
+
+async function chooseVaeFiles(id: string, has: (path: string) => Promise<boolean>): Promise<ChosenFiles> {
+  for (const config of VAE_ALONE.probes) {
+    const names = weightNames(config.replace('config.json', 'diffusion_pytorch_model'))
+    const found = (await has(config)) ? await firstOf(names, has) : undefined
+    if (found?.endsWith('.json')) return { files: [config], indexes: [found] }
+    if (found) return { files: [config, found], indexes: [] }
+  }
+  throw new HubError(
+    `${id} is not a VAE in diffusers layout, nor a model with one: it must hold config.json and diffusion_pytorch_model.safetensors, or both in vae/`,
+  )
+}
 
 /**
  * Picks the smallest sufficient set of a diffusers repository: configs, tokenizers and, part by part, the fp16
  * weights where there are such, else the full ones. Nothing else is downloaded.
  * @throws HubError naming what is missing
  */
-export async function chooseFiles(id: string, has: (path: string) => Promise<boolean>): Promise<ChosenFiles> {
+async function chooseFiles(id: string, has: (path: string) => Promise<boolean>): Promise<ChosenFiles> {
   const needed = [
     'model_index.json',
     'scheduler/scheduler_config.json',
@@ -24,8 +54,9 @@ export async function chooseFiles(id: string, has: (path: string) => Promise<boo
     if (await has(path)) files.push(path)
   const indexes: string[] = []
   for (const part of PARTS) {
-    const found = await firstOf(weightNames(part), has)
-    if (!found) missing.push(`${weightNames(part)[2]} or its fp16 or sharded form`)
+    const names = weightNames(`${part}/${part.startsWith('text') ? 'model' : 'diffusion_pytorch_model'}`)
+    const found = await firstOf(names, has)
+    if (!found) missing.push(`${names[2]} or its fp16 or sharded form`)
     else if (found.endsWith('.json')) indexes.push(found)
     else files.push(found)
   }
@@ -39,8 +70,7 @@ export async function chooseFiles(id: string, has: (path: string) => Promise<boo
 const namesOf = (names: string[]) => TOKENIZERS.flatMap((folder) => names.map((name) => `${folder}/${name}`))
 
 /** In order of preference: half the bytes first, one file before shards. */
-function weightNames(part: Part): string[] {
-  const stem = `${part}/${part.startsWith('text') ? 'model' : 'diffusion_pytorch_model'}`
+function weightNames(stem: string): string[] {
   return [
     `${stem}.fp16.safetensors`,
     `${stem}.safetensors.index.fp16.json`,

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { Answer, HubClient } from './hub-client.ts'
+import type { Answer, FileFacts, HubClient } from './hub-client.ts'
 import { HubError } from './hub-error.ts'
 import { explainRefusal } from './hub-refusal.ts'
 import { isCommit, type Repository } from './hub-repository.ts'
@@ -19,7 +19,12 @@ export type Listing = {
   describe(path: string): Promise<RemoteFile>
 }
 
-export type AskOptions = { onNote: (message: string) => void; attempts?: number }
+export type AskOptions = {
+  /** Files of which a repository of the kind asked for has at least one. */
+  probes: string[]
+  onNote: (message: string) => void
+  attempts?: number
+}
 
 const ModelInfo = z.object({
   sha: z.string().refine(isCommit),
@@ -63,10 +68,11 @@ export async function listRepository(
 
   /** The commit that the main branch, say, stands at: the hub names it with every file. */
   async function askCommit(): Promise<string> {
-    const { facts } = (await ask(resolvePath(repository, revision, 'model_index.json'))) ?? {}
+    let facts: FileFacts | undefined
+    for (const probe of options.probes) facts ??= (await ask(resolvePath(repository, revision, probe)))?.facts
     if (!facts)
       throw new HubError(
-        `${client.settings.endpoint} has no ${id} at revision ${revision} in diffusers layout: model_index.json is not there. Check the name and the revision`,
+        `${client.settings.endpoint} has no ${id} at revision ${revision} in diffusers layout: ${options.probes.join(' or ')} is not there. Check the name and the revision`,
       )
     if (isCommit(facts.commit)) return facts.commit
     throw new HubError(

@@ -8,5 +8,12 @@ export {
 export { CompileError } from './compile-error.ts'
 export { HubError } from './hub-error.ts'
 export { type HubEnvironment, type HubOptions, readHubOptions } from './hub-options.ts'
-export { DEMO_FOLDER, type LoraChoice, type PrepareOptions, prepareModel } from './prepare-model.ts'
+export {
+  DEMO_FOLDER,
+  type LoraChoice,
+  type PrepareOptions,
+  prepareModel,
+  TINY_DECODER,
+  type VaeChoice,
+} from './prepare-model.ts'
 export { type ModelSource, openSource } from './source.ts'

@@ -146,21 +146,24 @@ function inferText(file: SafetensorsFile, { tokens, positions, opened }: TextNam
   }
 }
 
-/** Values of `vae/config.json`. */
+/** Values of `vae/config.json`; the VAE's tensors begin with `prefix`. */
 export function inferVae(
   file: SafetensorsFile,
+  prefix = VAE,
 ): Config & { block_out_channels: number[]; layers_per_block: number } {
   const dims = dimsOf(file)
-  const resnet = (level: number, layer: number) => `${VAE}decoder.up.${level}.block.${layer}.conv2.weight`
+  const resnet = (level: number, layer: number) => `${prefix}decoder.up.${level}.block.${layer}.conv2.weight`
   const levels = count((level) => file.tensors.has(resnet(level, 0)))
   const widths = Array.from({ length: levels }, (_, level) => dims(resnet(level, 0))[0]!)
   return {
     block_out_channels: widths,
     layers_per_block: count((layer) => file.tensors.has(resnet(0, layer))) - 1,
-    latent_channels: dims(`${VAE}decoder.conv_in.weight`)[1],
+    latent_channels: dims(`${prefix}decoder.conv_in.weight`)[1],
+    down_block_types: widths.map(() => 'DownEncoderBlock2D'),
     up_block_types: widths.map(() => 'UpDecoderBlock2D'),
-    mid_block_add_attention: file.tensors.has(`${VAE}decoder.mid.attn_1.q.weight`),
-    use_post_quant_conv: file.tensors.has(`${VAE}post_quant_conv.weight`),
+    mid_block_add_attention: file.tensors.has(`${prefix}decoder.mid.attn_1.q.weight`),
+    use_quant_conv: file.tensors.has(`${prefix}quant_conv.weight`),
+    use_post_quant_conv: file.tensors.has(`${prefix}post_quant_conv.weight`),
     // SDXL's VAE; no tensor tells it (stabilityai/sdxl-turbo vae/config.json).
     scaling_factor: 0.13025,
   }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { forBlock } from './configs.ts'
+import { forBlock, KlConfig } from './configs.ts'
 import {
   lookUpBy,
   type NamePair,
@@ -18,7 +18,13 @@ describe.each(['threelevels', 'twolevels'])('names of %s', (model) => {
       'unet',
       ({ unet }) => unetNames(unet.block_out_channels.map((_, i) => forBlock(unet.layers_per_block, i))),
     ],
-    ['vae', ({ vae }) => vaeNames(vae.block_out_channels.length, vae.layers_per_block)],
+    [
+      'vae',
+      ({ vae }) => {
+        const { block_out_channels, layers_per_block } = KlConfig.parse(vae)
+        return vaeNames(block_out_channels.length, layers_per_block)
+      },
+    ],
     ['text_encoder_2', ({ textEncoder2 }) => openClipNames(textEncoder2.num_hidden_layers)],
   ])('of part %s come back from the original layout', async (part, list) => {
     const source = await openSource(join(import.meta.dirname, 'fixtures/models', model))

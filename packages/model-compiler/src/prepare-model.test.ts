@@ -22,6 +22,14 @@ afterEach(() => rm(work, { recursive: true, force: true }))
 
 const prepare = (model = folder) => prepareModel({ model, dataDir, plan: 'fp32' })
 
+/** Every file below a folder, with when it was written. */
+async function listing(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true })
+  return Promise.all(
+    entries.sort().map(async (entry) => `${entry} ${(await stat(join(dir, entry))).mtimeMs}`),
+  )
+}
+
 async function editJson(path: string, change: Record<string, unknown>): Promise<void> {
   const value = JSON.parse(await readFile(join(folder, path), 'utf8'))
   await writeFile(join(folder, path), JSON.stringify({ ...value, ...change }))
@@ -62,6 +70,27 @@ describe('prepareModel', () => {
     await file.write(Buffer.of(1, 2), 0, 2, size - 2)
     await file.close()
     expect((await prepare()).dir).not.toBe(first.dir)
+  })
+
+  it('writes nothing where everything is there', async () => {
+    await prepare()
+    const before = await listing(dataDir)
+    await prepare()
+    expect(await listing(dataDir)).toEqual(before)
+    expect(before.length).toBeGreaterThan(10)
+  })
+
+  it('compiles once for two that ask at the same time', async () => {
+    const messages: string[] = []
+    const ask = () =>
+      prepareModel({ model: folder, dataDir, plan: 'fp32', onProgress: (p) => messages.push(p.message) })
+    const [first, second] = await Promise.all([ask(), ask()])
+    expect(first.dir).toBe(second.dir)
+    expect(messages.filter((message) => message === 'Compiling unet_mid')).toHaveLength(1)
+    expect(messages.filter((message) => message.startsWith('Waiting for process'))).toHaveLength(1)
+    expect(await readdir(join(dataDir, 'models'))).not.toContainEqual(
+      expect.stringMatching(/[.](lock|partial)/),
+    )
   })
 
   it('writes how the model is drawn well and its licence into model.json, and again when its card changes', async () => {

@@ -7,17 +7,31 @@ import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
 import { type FetchOptions, fetchRepository } from './fetch-repository.ts'
-import type { HubOptions } from './hub-options.ts'
+import { withFileLock } from './file-lock.ts'
+import { VAE_ALONE } from './hub-files.ts'
+import { type HubOptions, settleHubOptions } from './hub-options.ts'
 import { parseRepository } from './hub-repository.ts'
 import type { LoraFile } from './lora.ts'
 import { openSingleFile } from './single-file.ts'
 import { exists, type ModelSource, openSource } from './source.ts'
+import { openVae, replaceVae, type VaeSource } from './vae-source.ts'
+
+/** The tiny decoder for SDXL's latents that everybody means (MIT). */
+export const TINY_DECODER = 'madebyollin/taesdxl'
 
 /** Folder of the model that comes with the repository. */
 export const DEMO_FOLDER = fileURLToPath(new URL('../../../models/demo', import.meta.url))
 
 /** A LoRA file and how strongly it is merged; 1 is as it was trained. */
 export type LoraChoice = { file: string; weight: number }
+
+/** A VAE in place of the model's own. */
+export type VaeChoice = {
+  /** A folder in diffusers layout, a file in the original layout, or `owner/name[@revision]`. */
+  source: string
+  /** What it must be; of any kind when absent. */
+  kind?: 'tiny'
+}
 
 export type PrepareOptions = {
   /**
@@ -27,6 +41,7 @@ export type PrepareOptions = {
   model: string
   /** LoRA files to merge into the weights. */
   loras?: LoraChoice[]
+  vae?: VaeChoice
   dataDir: string
   plan: Plan
   /** Where repositories come from, and by whose right. */
@@ -42,14 +57,17 @@ export type PrepareOptions = {
 export async function prepareModel({
   model,
   loras = [],
+  vae,
   dataDir,
   plan,
   hub,
   onProgress,
 }: PrepareOptions): Promise<{ dir: string }> {
   const { path, name, downloadedFrom } = await locate(model, { dataDir, hub, onProgress })
-  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras }) }
-  const source = await openModel(path)
+  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras, vae }) }
+  const own = await openModel(path)
+  const other = vae && (await chooseVae(vae, { dataDir, hub, onProgress }))
+  const source = other ? replaceVae(own, other) : own
   const chosen = await nameLoras(loras)
   const { hash, files } = await hashFiles(
     { ...source.files, ...Object.fromEntries(chosen.map(({ key, path }) => [key, path])) },
@@ -70,14 +88,19 @@ export async function prepareModel({
     sourceHash: hash,
     sourceFiles: files,
     loras: merged,
+    vaeFrom: other?.from,
     downloadedFrom,
     onProgress,
   }
-  await publishFolder(
-    dir,
-    () => exists(join(dir, 'model.json')),
-    (draft) => compileModel(source, draft, options),
-  )
+  const isWhole = () => exists(join(dir, 'model.json'))
+  // One process compiles; the others that share the folder wait, which is quicker than all doing it at once.
+  const onWait = (holder: string) =>
+    onProgress?.({ message: `Waiting for ${holder}, which is compiling ${name}`, done: 0, total: 0 })
+  const { heartbeatMs, staleMs } = settleHubOptions(hub).timing
+  await withFileLock(`${dir}.lock`, { heartbeatMs, staleMs, onWait }, async () => {
+    if (await isWhole()) return
+    await publishFolder(dir, isWhole, (draft) => compileModel(source, draft, options))
+  })
   return { dir }
 }
 
@@ -95,6 +118,30 @@ async function locate(model: string, options: FetchOptions): Promise<Located> {
   const fetched = await fetchRepository(repository, options)
   const { id } = repository
   return { path: fetched.folder, name: id, downloadedFrom: { repository: id, revision: fetched.commit } }
+}
+
+async function chooseVae(
+  { source, kind }: VaeChoice,
+  options: FetchOptions,
+): Promise<VaeSource & { from: string }> {
+  const { path, from } = await locateVae(source, options)
+  const vae = await openVae(path)
+  const { _class_name: found } = vae.config
+  if (kind === 'tiny' && found !== 'AutoencoderTiny')
+    throw new CompileError(`${source} is an ${found}; a tiny decoder is an AutoencoderTiny`)
+  return { ...vae, from }
+}
+
+async function locateVae(source: string, options: FetchOptions): Promise<{ path: string; from: string }> {
+  const path = resolve(source)
+  if (await exists(path)) return { path, from: basename(path) }
+  const repository = parseRepository(source)
+  if (!repository)
+    throw new CompileError(
+      `there is no VAE "${source}": neither a folder or file (${path}) nor a repository owner/name[@revision]`,
+    )
+  const { folder, commit } = await fetchRepository(repository, { ...options, kind: VAE_ALONE })
+  return { path: folder, from: `${repository.id}@${commit}` }
 }
 
 async function openModel(path: string): Promise<ModelSource> {
@@ -120,11 +167,15 @@ async function nameLoras(loras: LoraChoice[]): Promise<(LoraFile & { key: string
 
 async function checkCompiled(
   folder: string,
-  { plan, loras }: { plan: Plan; loras: LoraChoice[] },
+  { plan, loras, vae }: Pick<PrepareOptions, 'plan' | 'vae'> & { loras: LoraChoice[] },
 ): Promise<string> {
   if (loras.length > 0)
     throw new CompileError(
       `${folder} is compiled already; a LoRA is merged into a source (a diffusers folder or a single-file checkpoint)`,
+    )
+  if (vae)
+    throw new CompileError(
+      `${folder} is compiled already; another VAE takes a source (a diffusers folder or a single-file checkpoint)`,
     )
   const parsed = Manifest.safeParse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')))
   if (!parsed.success)

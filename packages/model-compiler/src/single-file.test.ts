@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { buildAutoencoder } from './autoencoder.ts'
 import { CompileError } from './compile-error.ts'
 import { toFloat32 } from './float16.ts'
 import { prepareModel } from './prepare-model.ts'
@@ -120,8 +121,7 @@ describe('a single-file checkpoint', () => {
     const source = await openSingleFile(path)
     const { layers_per_block, ...unet } = configs.unet as { layers_per_block: number }
     expect(source.unet).toMatchObject({ ...unet, layers_per_block: [2, 2, 2] })
-    const { down_block_types, ...decoder } = configs.vae as { down_block_types: string[] }
-    expect(source.vae).toMatchObject(decoder)
+    expect(source.vae).toMatchObject(configs.vae!)
     // Nothing reads the first text encoder's projection; its config only names one.
     const { projection_dim, ...textEncoder } = configs.textEncoder as { projection_dim: number }
     expect(source.textEncoder).toMatchObject(textEncoder)
@@ -136,6 +136,10 @@ describe('a single-file checkpoint', () => {
     const weights = await source.openPart('unet')
     expect(buildUnet(source.unet, weights)).toHaveLength(3)
     await weights.close()
+    const vae = await source.openPart('vae')
+    const { decoder, encoder } = buildAutoencoder(source.vae, vae)
+    expect([decoder.length, encoder.length]).toEqual([5, 5])
+    await vae.close()
   })
 
   it('predicts velocities where an empty tensor v_pred says so', async () => {

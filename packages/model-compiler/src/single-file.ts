@@ -4,7 +4,7 @@ import type * as z from 'zod'
 import { recogniseOther } from './checkpoint-family.ts'
 import { CLIP_MERGES, CLIP_VOCABULARY_SIZE, clipTokenizerFiles } from './clip-vocabulary.ts'
 import { CompileError } from './compile-error.ts'
-import { ClipConfig, ModelIndex, UnetConfig, VaeConfig } from './configs.ts'
+import { ClipConfig, KlConfig, ModelIndex, UnetConfig } from './configs.ts'
 import {
   CLIP,
   inferClip,
@@ -51,14 +51,7 @@ export async function openSingleFile(path: string): Promise<ModelSource> {
   const file = await openSafetensors(path, label)
   try {
     checkFamily(file)
-    const beside = join(dirname(path), `${basename(path, ENDING)}.config`)
-    const given: Record<string, string> = {}
-    const config = async <Schema extends z.ZodType>(name: string, schema: Schema, inferred: unknown) => {
-      const here = `${basename(beside)}/${name}`
-      if (!(await exists(join(beside, name)))) return inferConfig(inferred, schema, { label, name, here })
-      given[name] = join(beside, name)
-      return readConfig(dirname(beside), here, schema)
-    }
+    const { beside, given, config } = configsBeside(path, label)
     const [unet, openClip, vae] = [inferUnet(file), inferOpenClip(file), inferVae(file)]
     const source = {
       index: await config('model_index.json', ModelIndex, { _class_name: 'StableDiffusionXLPipeline' }),
@@ -66,7 +59,7 @@ export async function openSingleFile(path: string): Promise<ModelSource> {
       textEncoder: await config('text_encoder/config.json', ClipConfig, inferClip(file)),
       textEncoder2: await config('text_encoder_2/config.json', ClipConfig, openClip),
       unet: await config('unet/config.json', UnetConfig, unet),
-      vae: await config('vae/config.json', VaeConfig, vae),
+      vae: await config('vae/config.json', KlConfig, vae),
     }
     checkTogether(source)
     const names = {
@@ -90,6 +83,19 @@ export async function openSingleFile(path: string): Promise<ModelSource> {
   } finally {
     await file.close()
   }
+}
+
+/** Reads configs from the folder beside a file, or takes what was inferred; `given` fills with the paths of those read. */
+export function configsBeside(path: string, label: string) {
+  const beside = join(dirname(path), `${basename(path, ENDING)}.config`)
+  const given: Record<string, string> = {}
+  const config = async <Schema extends z.ZodType>(name: string, schema: Schema, inferred: unknown) => {
+    const here = `${basename(beside)}/${name}`
+    if (!(await exists(join(beside, name)))) return inferConfig(inferred, schema, { label, name, here })
+    given[name] = join(beside, name)
+    return readConfig(dirname(beside), here, schema)
+  }
+  return { beside, given, config }
 }
 
 /** What a card says, without what it leaves open. */

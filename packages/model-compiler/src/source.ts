@@ -1,5 +1,5 @@
 import { access, readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { SchedulerConfig } from '@sdcpu/diffusion'
 import type * as z from 'zod'
 import { CompileError } from './compile-error.ts'
@@ -53,7 +53,10 @@ export async function openSource(folder: string): Promise<ModelSource> {
   }
   checkTogether(configs)
   const weightFiles = {} as Record<Part, string[]>
-  for (const part of PARTS) weightFiles[part] = await findWeights(folder, part)
+  for (const part of PARTS) {
+    const stem = part.startsWith('text') ? 'model' : 'diffusion_pytorch_model'
+    weightFiles[part] = await findWeights(join(folder, part), stem)
+  }
   const tokenizerFiles = await findTokenizerFiles(folder)
   const { card, files: cardFiles } = await readModelCard(folder)
   const paths = [
@@ -138,16 +141,16 @@ export function checkTogether({
     )
 }
 
-async function findWeights(folder: string, part: Part): Promise<string[]> {
-  const stem = part.startsWith('text') ? 'model' : 'diffusion_pytorch_model'
+/** Paths of the weights in a part's folder: one file, or an index and its shards. @throws CompileError where there are none */
+export async function findWeights(folder: string, stem: string): Promise<string[]> {
   for (const name of [`${stem}.safetensors`, `${stem}.fp16.safetensors`])
-    if (await exists(join(folder, part, name))) return [join(folder, part, name)]
+    if (await exists(join(folder, name))) return [join(folder, name)]
   for (const name of [`${stem}.safetensors.index.json`, `${stem}.safetensors.index.fp16.json`]) {
-    const index = join(folder, part, name)
-    if (await exists(index)) return [index, ...(await readShardNames(index, `${part}/${name}`))]
+    const index = join(folder, name)
+    if (await exists(index)) return [index, ...(await readShardNames(index, `${basename(folder)}/${name}`))]
   }
   throw new CompileError(
-    `${join(folder, part)} holds no weights; ${stem}.safetensors, ${stem}.fp16.safetensors or a ${stem}.safetensors.index.json with its shards is expected`,
+    `${folder} holds no weights; ${stem}.safetensors, ${stem}.fp16.safetensors or a ${stem}.safetensors.index.json with its shards is expected`,
   )
 }
 

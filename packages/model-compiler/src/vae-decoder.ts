@@ -1,38 +1,39 @@
 import { resnet } from './blocks.ts'
-import type { VaeConfig } from './configs.ts'
+import type { KlConfig } from './configs.ts'
 import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 // AutoencoderKL's norms have their own epsilon, not a config key (diffusers autoencoders/vae.py).
-const EPSILON = 1e-6
+export const VAE_EPSILON = 1e-6
 
 /**
  * The VAE decoder as one graph per resolution: `vae_mid` takes `latents` [batch, height, width, latents] already divided
  * by the scaling factor, each `vae_up_N` the `features` of the one before; the last gives `pixels`
  * [batch, height, width, 3], about -1 to 1. Follows diffusers' `AutoencoderKL.decode`.
  */
-export function buildVaeDecoder(config: VaeConfig, weights: WeightsSource): Graph[] {
+export function buildVaeDecoder(config: KlConfig, weights: WeightsSource): Graph[] {
   const widths = config.block_out_channels.toReversed()
   return [buildMid(config, weights, widths[0]!), ...widths.map((_, i) => buildUp(config, weights, widths, i))]
 }
 
-function buildMid(config: VaeConfig, weights: WeightsSource, width: number): Graph {
+function buildMid(config: KlConfig, weights: WeightsSource, width: number): Graph {
   const g = createGraphBuilder('vae_mid', weights)
   const groups = config.norm_num_groups
   const latents = g.input('latents', ['batch', 'height', 'width', config.latent_channels])
   const unpacked = config.use_post_quant_conv
     ? g.linear(latents, 'post_quant_conv', [config.latent_channels, config.latent_channels])
     : latents
-  const options = { inputs: width, outputs: width, groups, epsilon: EPSILON }
+  const options = { inputs: width, outputs: width, groups, epsilon: VAE_EPSILON }
   let x = g.conv3x3(unpacked, 'decoder.conv_in', [config.latent_channels, width])
   x = resnet(g, x, 'decoder.mid_block.resnets.0', options)
-  if (config.mid_block_add_attention) x = attention(g, x, 'decoder.mid_block.attentions.0', width, groups)
+  if (config.mid_block_add_attention)
+    x = vaeAttention(g, x, 'decoder.mid_block.attentions.0', { width, groups })
   x = resnet(g, x, 'decoder.mid_block.resnets.1', options)
   g.output('features_out', x, ['batch', 'height', 'width', width])
   return g.graph
 }
 
-function buildUp(config: VaeConfig, weights: WeightsSource, widths: number[], index: number): Graph {
+function buildUp(config: KlConfig, weights: WeightsSource, widths: number[], index: number): Graph {
   const g = createGraphBuilder(`vae_up_${index}`, weights)
   const outputs = widths[index]!
   let inputs = index === 0 ? outputs : widths[index - 1]!
@@ -43,7 +44,7 @@ function buildUp(config: VaeConfig, weights: WeightsSource, widths: number[], in
       inputs,
       outputs,
       groups,
-      epsilon: EPSILON,
+      epsilon: VAE_EPSILON,
     })
     inputs = outputs
   }
@@ -53,7 +54,7 @@ function buildUp(config: VaeConfig, weights: WeightsSource, widths: number[], in
     g.output('features_out', x, ['batch', 'height_out', 'width_out', outputs])
     return g.graph
   }
-  x = g.groupNorm(x, 'decoder.conv_norm_out', outputs, { groups, epsilon: EPSILON, activate: true })
+  x = g.groupNorm(x, 'decoder.conv_norm_out', outputs, { groups, epsilon: VAE_EPSILON, activate: true })
   g.output('pixels', g.conv3x3(x, 'decoder.conv_out', [outputs, config.out_channels]), [
     'batch',
     'height',
@@ -64,14 +65,19 @@ function buildUp(config: VaeConfig, weights: WeightsSource, widths: number[], in
 }
 
 /** One-head attention over all pixels. Files written before diffusers 0.18 call the projections by other names. */
-function attention(g: GraphBuilder, x: string, path: string, width: number, groups: number): string {
+export function vaeAttention(
+  g: GraphBuilder,
+  x: string,
+  path: string,
+  { width, groups }: { width: number; groups: number },
+): string {
   return g.inModule(path, () => {
     const old = g.has(`${path}.query.weight`)
     const [query, key, value, out] = old
       ? ['query', 'key', 'value', 'proj_attn']
       : ['to_q', 'to_k', 'to_v', 'to_out.0']
     const tokens = g.toTokens(
-      g.groupNorm(x, `${path}.group_norm`, width, { groups, epsilon: EPSILON }),
+      g.groupNorm(x, `${path}.group_norm`, width, { groups, epsilon: VAE_EPSILON }),
       width,
     )
     const project = (y: string, name: string) => g.linear(y, `${path}.${name}`, [width, width])

@@ -10,6 +10,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { MAX_INPUT_CHARACTERS } from '@sdcpu/contract'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { buildServer } from './server.ts'
 
@@ -139,6 +140,21 @@ describe('the way to the API', () => {
       'x-forwarded-for': '127.0.0.1',
       'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
     })
+  })
+
+  it('passes a body with the largest image there may be', async () => {
+    const api = await apiOf(async (request, response) => {
+      response.end(String((await bodyOf(request)).length))
+    })
+    const app = await serverOf(api)
+    const payload = JSON.stringify({ prompt: 'a red fox', image: 'A'.repeat(MAX_INPUT_CHARACTERS) })
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/api/v1/images',
+      headers: { 'content-type': 'application/json' },
+      payload,
+    })
+    expect([answer.statusCode, answer.body]).toEqual([200, String(payload.length)])
   })
 
   it('keeps what an outer proxy says of the caller', async () => {

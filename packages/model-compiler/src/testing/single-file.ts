@@ -103,6 +103,20 @@ export async function putConfigBeside(path: string): Promise<string> {
   return folder
 }
 
+/** Writes that checkpoint's VAE alone, under its own names, or some of its tensors, with its config beside it. */
+export async function writeVaeFile(
+  path: string,
+  isKept: (name: string) => boolean = () => true,
+): Promise<void> {
+  const PREFIX = 'first_stage_model.'
+  const { tensors } = await singleFileTensors()
+  const vae = [...tensors]
+    .filter(([name]) => name.startsWith(PREFIX))
+    .map(([name, tensor]) => [name.slice(PREFIX.length), tensor] as const)
+  await writeTensors(path, new Map(vae.filter(([name]) => isKept(name))))
+  await cp(join(FOLDER, 'vae/config.json'), path.replace(/\.safetensors$/, '.config/vae/config.json'))
+}
+
 /** Writes that checkpoint whole, with its configs and tokenizers beside it. */
 export async function writeSingleFile(path: string): Promise<void> {
   await writeTensors(path, (await singleFileTensors()).tensors)

@@ -1,7 +1,8 @@
+import { useCancelImages } from '../api/cancel-images.ts'
 import type { PictureRef } from '../gallery/entry.ts'
 import { isTerminal, progressOfImage } from '../progress.ts'
 import { useTexts } from '../texts/use-texts.ts'
-import { Check, Trash2 } from './icons.ts'
+import { Check, Trash2, X } from './icons.ts'
 import { usePageActions } from './page-actions.ts'
 import { KeptPicture, Tile } from './Tile.tsx'
 
@@ -15,6 +16,7 @@ type GalleryTileProps = {
 export function GalleryTile({ picture, pick }: GalleryTileProps) {
   const texts = useTexts()
   const { remove } = usePageActions()
+  const cancel = useCancelImages()
   const { entry, image } = picture
   const { prompt } = entry.resource.request
   const isKept = entry.kept.includes(image.index)
@@ -44,6 +46,17 @@ export function GalleryTile({ picture, pick }: GalleryTileProps) {
           {isOver ? `${texts.seed} ${image.seed}` : texts.progress(progressOfImage(image))}
         </p>
       </div>
+      {!isOver && (
+        <button
+          type="button"
+          className="icon-button corner"
+          aria-label={`${texts.cancel}: ${prompt}`}
+          disabled={cancel.isPending}
+          onClick={() => cancel.mutate(entry.id)}
+        >
+          <X aria-hidden />
+        </button>
+      )}
       {isOver && !isKept && (
         <button
           type="button"
