@@ -19,6 +19,8 @@ export type Cluster = {
   /** Objects of a kind in the namespace, such as `pods`. */
   list(kind: string): Promise<Manifest[]>
   get(kind: string, name: string): Promise<Manifest>
+  /** Version of the API server, such as `v1.34.4`. */
+  version(): Promise<string>
   /** Has the API server judge objects without keeping them; gives its warnings. @throws where it refuses one */
   judge(objects: string): Promise<string>
   remove(): Promise<void>
@@ -42,6 +44,10 @@ export async function openNamespace(helmProgram: string): Promise<Cluster> {
     kubectl,
     list: async (kind) => JSON.parse(await kubectl('get', kind, '--output=json')).items,
     get: async (kind, name) => JSON.parse(await kubectl('get', kind, name, '--output=json')),
+    version: async () => {
+      const { stdout } = await run('kubectl', ['version', '--output=json'])
+      return JSON.parse(stdout).serverVersion.gitVersion
+    },
     judge: async (objects) => {
       const dir = await mkdtemp(join(tmpdir(), 'sdcpu-judge-'))
       try {
