@@ -68,7 +68,9 @@ function trim(schema: Schema): Schema {
   }
   const kept = Object.entries(schema).filter(([key, value]) => {
     const isText = key === 'description' && typeof value === 'string'
-    return !isText && !key.startsWith('x-kubernetes-') && key !== '$id' && key !== '$schema'
+    const isGoPattern = key === 'pattern' && typeof value === 'string' && value.includes('(?i)') // no JavaScript
+    const isNote = key.startsWith('x-kubernetes-') || key === '$id' || key === '$schema'
+    return !isText && !isGoPattern && !isNote
   })
   return Object.fromEntries(kept.map(([key, value]) => [key, trim(value)]))
 }
