@@ -1,8 +1,9 @@
 import * as z from 'zod'
+import { CPU_CLASSES } from './cpu-class.ts'
 import { SchedulerConfig } from './scheduler-config.ts'
 
 /** Format of the compiled folder; a change that an older reader would misread raises it. */
-export const MANIFEST_VERSION = 1
+export const MANIFEST_VERSION = 2
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -25,7 +26,11 @@ export const Manifest = z.object({
   loras: z.array(z.object({ file: z.string(), sha256: Sha256, weight: z.number() })).default([]),
   /** Where the source was downloaded from; absent for a folder. */
   source: z.object({ repository: z.string(), revision: z.string() }).optional(),
-  plan: z.enum(['fp32']),
+  plan: z.enum(['fp32', 'int8']),
+  /** CPU that an int8 model is made for: on `avx2` and `avx512` its weights keep to 7 bits. */
+  cpuClass: z.enum(CPU_CLASSES).optional(),
+  /** How each layer of an int8 model computes, by part and layer. */
+  layers: z.record(z.string(), z.enum(['int8', 'int8x2', 'int8x3', 'fp32'])).optional(),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),
   unet: z.object({
@@ -45,6 +50,8 @@ export const Manifest = z.object({
   graphs: z.object({
     textEncoder: z.string(),
     textEncoder2: z.string(),
+    /** Keys and values of the cross-attentions, which depend on the prompt alone. */
+    context: z.string(),
     denoiser: z.array(z.string()).min(1),
     decoder: z.array(z.string()).min(1),
   }),

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { addsIn32Bits, type CpuClass, detectCpuClass } from './cpu-class.ts'
 import type { ModelInfo } from './engine.ts'
 import { type GraphSession, openGraph } from './graph-session.ts'
 import { Manifest } from './manifest.ts'
@@ -16,6 +17,8 @@ export type Model = {
   tokenizer2: Tokenizer
   textEncoder: GraphSession
   textEncoder2: GraphSession
+  /** Keys and values of the cross-attentions for a prompt. */
+  context: GraphSession
   denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
   decoder: GraphSession[]
 }
@@ -27,8 +30,12 @@ const HASH_CHUNK_BYTES = 4 << 20
  * Blocks its thread while ONNX Runtime prepares the weights.
  * @throws ModelError naming the file that is missing or differs
  */
-export async function loadModel(folder: string, { threads }: { threads: number }): Promise<Model> {
+export async function loadModel(
+  folder: string,
+  { threads, cpuClass = detectCpuClass() }: { threads: number; cpuClass?: CpuClass | undefined },
+): Promise<Model> {
   const manifest = await readManifest(folder)
+  checkCpu(manifest, cpuClass)
   await checkFiles(folder, manifest)
   const open = (name: string) => openGraph(folder, name, { threads })
   const [down, mid, up] = manifest.graphs.denoiser
@@ -44,6 +51,7 @@ export async function loadModel(folder: string, { threads }: { threads: number }
     tokenizer2: await loadTokenizer(join(folder, 'tokenizer_2')),
     textEncoder: await open(manifest.graphs.textEncoder),
     textEncoder2: await open(manifest.graphs.textEncoder2),
+    context: await open(manifest.graphs.context),
     denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
     decoder,
   }
@@ -67,6 +75,14 @@ export async function readManifest(folder: string): Promise<Manifest> {
       cause: parsed.error,
     })
   return parsed.data
+}
+
+/** Weights of 8 bits on a CPU that adds pairs of products in 16 would give wrong pictures, and no error. */
+function checkCpu({ name, cpuClass: made }: Manifest, here: CpuClass | undefined): void {
+  if (made && addsIn32Bits(made) && !addsIn32Bits(here))
+    throw new ModelError(
+      `${name} is compiled for CPUs of class ${made}; this one is ${here ?? 'none of those that integer plans are for'}. Compile it on this machine`,
+    )
 }
 
 async function checkFiles(folder: string, manifest: Manifest): Promise<void> {

@@ -46,10 +46,12 @@ export async function sample(
   const groups = Array.isArray(conditioning)
     ? conditioning
     : [{ images: [...seeds.keys()], positive: conditioning }]
-  const predictors = groups.map((group) => ({
-    images: group.images,
-    predict: createPredictor(model, group, { width, height, guidance }),
-  }))
+  const predictors: { images: number[]; predict: Predict }[] = []
+  for (const group of groups)
+    predictors.push({
+      images: group.images,
+      predict: await createPredictor(model, group, { width, height, guidance }),
+    })
   const denoise: Denoise = async (latents, { timestep, sigma }) => {
     const scaled = { data: scaleModelInput(latents, sigma), dims: [shape.batch, valuesPerImage] }
     const output = new Float32Array(latents.length)
@@ -73,13 +75,14 @@ type Predict = (scaled: Float32Array, shape: LatentShape, timestep: number) => P
  * Source: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022), equation 6, in the form of diffusers'
  * `StableDiffusionXLPipeline`: uncond + guidance · (cond - uncond).
  */
-function createPredictor(
+async function createPredictor(
   model: Model,
   { images, positive, negative }: ConditioningGroup,
   { width, height, guidance }: { width: number; height: number; guidance: number },
-): Predict {
+): Promise<Predict> {
   const rows = negative ? joinConditioning(negative, positive) : positive
   const pooledAndSizes = joinPooledAndSizes(model, rows.pooled, { width, height })
+  const promptKeys = await model.context.run({ context: rows.context })
   const copies = negative ? [...images.keys(), ...images.keys()] : [...images.keys()]
   return async (scaled, shape, timestep) => {
     const all = { ...shape, batch: copies.length }
@@ -87,7 +90,7 @@ function createPredictor(
     const prediction = await runUnet(model, input.data, all, {
       timestep,
       pooledAndSizes,
-      context: rows.context,
+      promptKeys,
     })
     if (!negative) return prediction
     const [uncond, cond] = [prediction.subarray(0, scaled.length), prediction.subarray(scaled.length)]
@@ -113,8 +116,8 @@ async function runUnet(
   {
     timestep,
     pooledAndSizes,
-    context,
-  }: { timestep: number; pooledAndSizes: FloatTensor; context: FloatTensor },
+    promptKeys,
+  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: Record<string, FloatTensor> },
 ): Promise<Float32Array> {
   const { unet } = model.manifest
   const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
@@ -125,17 +128,15 @@ async function runUnet(
     },
     timestep_sinusoid: { data: sinusoid, dims: [shape.batch, unet.modelChannels] },
     pooled_and_sizes: pooledAndSizes,
-    context,
+    ...promptKeys,
   })
   return toChannelsFirst(output.data, shape)
 }
 
 async function runDenoiser(model: Model, inputs: Record<string, FloatTensor>): Promise<FloatTensor> {
-  const { down, mid, up } = model.denoiser
-  const { context } = inputs
-  const { features, time, ...skips } = await down.run(inputs)
-  const { features_out } = await mid.run({ features: features!, time: time!, context: context! })
-  const { prediction } = await up.run({ ...skips, features: features_out!, time: time!, context: context! })
+  const { features, ...downOutputs } = await model.denoiser.down.run(inputs)
+  const { features_out } = await model.denoiser.mid.run({ ...inputs, ...downOutputs, features: features! })
+  const { prediction } = await model.denoiser.up.run({ ...inputs, ...downOutputs, features: features_out! })
   return prediction!
 }
 

@@ -1,28 +1,34 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
+import { type CpuClass, MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
+import { CompileError } from './compile-error.ts'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx } from './onnx.ts'
+import { FP32_PLAN, type GraphPlan, int8Plan, type Scheme, weightLimitOf } from './scheme.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
 import { buildVaeDecoder } from './vae-decoder.ts'
-import { writeWeightPack } from './weight-pack.ts'
+import { storedBytes, writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** Raised when the graphs or packs of the same source would come out different. */
-export const COMPILER_VERSION = '1'
+export const COMPILER_VERSION = '2'
 
-export type Plan = 'fp32'
+export type Plan = Manifest['plan']
 
-/** `done` and `total` count bytes of source weights. */
+/** `done` and `total` count bytes of compiled weights. */
 export type CompileProgress = { message: string; done: number; total: number }
 
 export type CompileOptions = {
   name: string
   plan: Plan
+  /** CPU that integer products are made for; the plan fp32 runs on every one. */
+  cpuClass?: CpuClass
+  /** Layers that compute in a finer way than the plan int8 has for most. */
+  finer?: Record<string, Scheme>
   sourceHash: string
   sourceFiles: Record<string, string>
   /** Merged into the weights, in this order. */
@@ -32,7 +38,7 @@ export type CompileOptions = {
   onProgress?: (progress: CompileProgress) => void
 }
 
-type Built = { graph: Graph; weights: WeightsSource }
+type Built = { graph: Graph; part: Part }
 
 /**
  * Compiles a source into `folder`, which must be empty or absent: graphs, weight packs, tokenizers and, last of all,
@@ -49,18 +55,18 @@ export async function compileModel(
   const parts = await openParts(source, options.loras ?? [])
   try {
     // All graphs before any pack: a missing tensor or a wrong shape is found before gigabytes are written.
-    const { built, graphs } = buildGraphs(source, parts)
+    const { built, graphs } = buildGraphs(source, parts, graphPlans(options))
     const files: Manifest['files'] = {}
     const total = built.reduce((sum, { graph }) => sum + packBytes(graph), 0)
     let done = 0
-    for (const { graph, weights } of built) {
+    for (const { graph, part } of built) {
       options.onProgress?.({ message: `Compiling ${graph.name}`, done, total })
-      Object.assign(files, await writeGraph(folder, graph, weights))
+      Object.assign(files, await writeGraph(folder, graph, parts[part]))
       done += packBytes(graph)
     }
     for (const [path, from] of Object.entries(source.tokenizerFiles))
       files[path] = await putInto(folder, path, from)
-    const manifest = describe(source, options, graphs, files)
+    const manifest = describe(source, options, graphs, { files, layers: schemesOf(built) })
     await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
     options.onProgress?.({ message: `Compiled ${options.name}`, done: total, total })
     return manifest
@@ -84,37 +90,62 @@ async function closeAll(parts: Partial<Record<Part, WeightsSource>>): Promise<vo
   await Promise.all(Object.values(parts).map((weights) => weights.close()))
 }
 
+/** How the layers of each part compute. */
+function graphPlans({ plan, cpuClass, finer = {} }: CompileOptions): (part: Part) => GraphPlan {
+  if (plan === 'fp32') return () => FP32_PLAN
+  if (!cpuClass)
+    throw new CompileError(
+      'plan int8 needs an x86-64 CPU with AVX2, which this machine has not; compile with plan fp32',
+    )
+  return (part) => {
+    const own = Object.entries(finer).flatMap(([name, scheme]) =>
+      name.startsWith(`${part}/`) ? [[name.slice(part.length + 1), scheme]] : [],
+    )
+    return int8Plan(weightLimitOf(cpuClass), Object.fromEntries(own))
+  }
+}
+
+/** Schemes of the layers by part and layer; parts name their layers alike. */
+function schemesOf(built: Built[]): Record<string, Scheme> {
+  return Object.fromEntries(
+    built.flatMap(({ graph, part }) => graph.layers.map(({ name, scheme }) => [`${part}/${name}`, scheme])),
+  )
+}
+
 function buildGraphs(
   source: ModelSource,
   parts: Record<Part, WeightsSource>,
+  planOf: (part: Part) => GraphPlan,
 ): { built: Built[]; graphs: Manifest['graphs'] } {
   const textEncoder = buildTextEncoder('text_encoder', source.textEncoder, parts.text_encoder, {
     projected: false,
+    plan: planOf('text_encoder'),
   })
   const textEncoder2 = buildTextEncoder('text_encoder_2', source.textEncoder2, parts.text_encoder_2, {
     projected: true,
+    plan: planOf('text_encoder_2'),
   })
-  const denoiser = buildUnet(source.unet, parts.unet)
-  const decoder = buildVaeDecoder(source.vae, parts.vae)
+  const { context, steps } = buildUnet(source.unet, parts.unet, planOf('unet'))
+  const decoder = buildVaeDecoder(source.vae, parts.vae, planOf('vae'))
   const names = (list: Graph[]) => list.map((graph) => graph.name)
   return {
     built: [
-      { graph: textEncoder, weights: parts.text_encoder },
-      { graph: textEncoder2, weights: parts.text_encoder_2 },
-      ...denoiser.map((graph) => ({ graph, weights: parts.unet })),
-      ...decoder.map((graph) => ({ graph, weights: parts.vae })),
+      { graph: textEncoder, part: 'text_encoder' },
+      { graph: textEncoder2, part: 'text_encoder_2' },
+      ...[context, ...steps].map((graph): Built => ({ graph, part: 'unet' })),
+      ...decoder.map((graph): Built => ({ graph, part: 'vae' })),
     ],
     graphs: {
       textEncoder: textEncoder.name,
       textEncoder2: textEncoder2.name,
-      denoiser: names(denoiser),
+      context: context.name,
+      denoiser: names(steps),
       decoder: names(decoder),
     },
   }
 }
 
-const packBytes = (graph: Graph) =>
-  graph.weights.reduce((sum, { dims }) => sum + 4 * dims.reduce((a, b) => a * b, 1), 0)
+const packBytes = (graph: Graph) => graph.weights.reduce((sum, weight) => sum + storedBytes(weight), 0)
 
 async function writeGraph(folder: string, graph: Graph, weights: WeightsSource): Promise<Manifest['files']> {
   const location = `${graph.name}.weights`
@@ -150,7 +181,7 @@ function describe(
   source: ModelSource,
   options: CompileOptions,
   graphs: Manifest['graphs'],
-  files: Manifest['files'],
+  { files, layers }: { files: Manifest['files']; layers: Record<string, Scheme> },
 ): Manifest {
   const { textEncoder, textEncoder2, unet, vae } = source
   const numbers = (config: ModelSource['textEncoder']) => ({
@@ -167,6 +198,7 @@ function describe(
     loras: options.loras?.map(({ label: file, sha256, weight }) => ({ file, sha256, weight })),
     source: options.downloadedFrom,
     plan: options.plan,
+    ...(options.plan === 'int8' && { cpuClass: options.cpuClass, layers }),
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },
     unet: {

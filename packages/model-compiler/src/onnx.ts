@@ -18,7 +18,7 @@ message OperatorSetIdProto { string domain=1; int64 version=2; }
 message ModelProto { int64 ir_version=1; string producer_name=2; string producer_version=3; GraphProto graph=7; repeated OperatorSetIdProto opset_import=8; }
 `
 
-const DATA_TYPES = { float32: 1, int32: 6, int64: 7 } as const
+const DATA_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const
 const EXTERNAL = 1
 const IR_VERSION = 10
 const OPSET = 21

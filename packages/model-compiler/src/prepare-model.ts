@@ -1,7 +1,7 @@
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Manifest } from '@sdcpu/diffusion'
+import { type CpuClass, detectCpuClass, Manifest } from '@sdcpu/diffusion'
 import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from './compile.ts'
 import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
@@ -29,6 +29,8 @@ export type PrepareOptions = {
   loras?: LoraChoice[]
   dataDir: string
   plan: Plan
+  /** CPU to compile integer plans for; this machine's when absent. */
+  cpuClass?: CpuClass
   /** Where repositories come from, and by whose right. */
   hub?: HubOptions
   onProgress?: (progress: CompileProgress) => void
@@ -44,6 +46,7 @@ export async function prepareModel({
   loras = [],
   dataDir,
   plan,
+  cpuClass = detectCpuClass(),
   hub,
   onProgress,
 }: PrepareOptions): Promise<{ dir: string }> {
@@ -59,7 +62,7 @@ export async function prepareModel({
   const dir = join(
     dataDir,
     'models',
-    `${name.replace('/', '--')}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`,
+    `${name.replace('/', '--')}-${plan === 'fp32' ? plan : `${plan}-${cpuClass}`}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`,
   )
   if (await exists(join(dir, 'model.json'))) return { dir }
   await mkdir(join(dataDir, 'models'), { recursive: true })
@@ -67,6 +70,7 @@ export async function prepareModel({
   const options = {
     name,
     plan,
+    cpuClass,
     sourceHash: hash,
     sourceFiles: files,
     loras: merged,
