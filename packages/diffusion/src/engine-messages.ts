@@ -1,4 +1,4 @@
-import type { DrawnImage, ImageInput, ModelInfo } from './engine.ts'
+import type { DrawnImage, EngineStats, ImageInput, ModelInfo } from './engine.ts'
 
 /** What the engine's thread is started with. */
 export type EngineOptions = {
@@ -11,7 +11,7 @@ export type EngineOptions = {
 export type ToEngine = { inputs: ImageInput[] }
 
 export type FromEngine =
-  | { kind: 'ready'; model: ModelInfo; loadMs: number }
+  | { kind: 'ready'; model: ModelInfo; loadMs: number; stats: EngineStats }
   | { kind: 'step'; step: number }
-  | { kind: 'drawn'; images: DrawnImage[] }
+  | { kind: 'drawn'; images: DrawnImage[]; stats: EngineStats }
   | { kind: 'failed'; error: Error }

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import type { EngineStats } from './engine.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
 import { generate } from './generate.ts'
 import { describeModel, loadModel } from './model.ts'
@@ -9,13 +10,24 @@ const send = (message: FromEngine, transfer: ArrayBuffer[] = []) => port.postMes
 const { modelDir, threads } = workerData as EngineOptions
 const started = performance.now()
 const model = await loadModel(modelDir, { threads })
-send({ kind: 'ready', model: describeModel(model.manifest), loadMs: performance.now() - started })
+const stats = (): EngineStats => ({
+  caches: {
+    embeddings: model.caches.embeddings.stats(),
+    promptKeys: model.caches.promptKeys.stats(),
+  },
+})
+send({
+  kind: 'ready',
+  model: describeModel(model.manifest),
+  loadMs: performance.now() - started,
+  stats: stats(),
+})
 
 port.on('message', async ({ inputs }: ToEngine) => {
   try {
     const images = await generate(model, inputs, { onStep: (step) => send({ kind: 'step', step }) })
     send(
-      { kind: 'drawn', images },
+      { kind: 'drawn', images, stats: stats() },
       images.map((image) => image.png.buffer as ArrayBuffer),
     )
   } catch (error) {

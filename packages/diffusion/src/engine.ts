@@ -1,3 +1,4 @@
+import type { CacheStats } from './byte-cache.ts'
 import type { SamplerName } from './sampler-table.ts'
 
 /** One picture to draw. */
@@ -49,6 +50,16 @@ export type ModelInfo = {
   defaultSteps: number
 }
 
+/** What the engine kept of earlier prompts, as of the last picture. */
+export type EngineStats = {
+  caches: {
+    /** Text embeddings. */
+    embeddings: CacheStats
+    /** Keys and values of the denoiser's cross-attentions. */
+    promptKeys: CacheStats
+  }
+}
+
 export type GenerateOptions = {
   /** Called after each denoising step with the number of steps done (1 to steps). */
   onStep?: (step: number) => void
@@ -61,6 +72,7 @@ export type Engine = {
   loadMs: number
   /** Draws one batch; all inputs must agree in width, height, steps, sampler and guidance. One call at a time. */
   generate(inputs: ImageInput[], options?: GenerateOptions): Promise<DrawnImage[]>
+  stats(): EngineStats
   close(): Promise<void>
   /** Resolves with an error when the thread died without `close` being called. */
   died: Promise<Error>

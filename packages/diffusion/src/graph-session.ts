@@ -9,13 +9,16 @@ export type GraphInput = FloatTensor | { data: Int32Array; dims: readonly number
 /** One graph of a compiled model, ready to run. */
 export type GraphSession = {
   name: string
-  inputNames: readonly string[]
   /**
    * Runs the graph; blocks the thread meanwhile.
    * @throws ModelError when the inputs are not the graph's own
    */
   run(inputs: Record<string, GraphInput>): Promise<Record<string, FloatTensor>>
+  /** Frees its memory. */
+  close(): Promise<void>
 }
+
+export type OpenGraph = (folder: string, name: string, options: { threads: number }) => Promise<GraphSession>
 
 /** Opens a graph and lets ONNX Runtime prepare its weights. */
 export async function openGraph(
@@ -35,7 +38,6 @@ export async function openGraph(
   })
   return {
     name,
-    inputNames: session.inputNames,
     async run(inputs) {
       const feeds: Record<string, Tensor> = {}
       for (const input of session.inputNames) {
@@ -55,5 +57,6 @@ export async function openGraph(
         ]),
       )
     },
+    close: () => session.release(),
   }
 }

@@ -1,12 +1,21 @@
+export type { CacheStats } from './byte-cache.ts'
 export { addsIn32Bits, CPU_CLASSES, type CpuClass, classifyCpu, detectCpuClass } from './cpu-class.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type Conditioning, encodePrompts } from './encode-prompts.ts'
-export type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo, StageTimings } from './engine.ts'
+export type {
+  DrawnImage,
+  Engine,
+  EngineStats,
+  GenerateOptions,
+  ImageInput,
+  ModelInfo,
+  StageTimings,
+} from './engine.ts'
 export { generate } from './generate.ts'
-export { type FloatTensor, type GraphSession, openGraph } from './graph-session.ts'
-export { MANIFEST_VERSION, Manifest } from './manifest.ts'
-export { describeModel, loadModel, type Model, readManifest } from './model.ts'
+export { type FloatTensor, type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
+export { type Audit, MANIFEST_VERSION, Manifest } from './manifest.ts'
+export { describeModel, type LoadOptions, loadModel, type Model, readManifest } from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'

@@ -7,6 +7,21 @@ export const MANIFEST_VERSION = 2
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
+/** How far an int8 model's pictures are from the fp32 model's, the worst of the calibration prompts. */
+export const Audit = z.object({
+  prompts: z.int().positive(),
+  /** Signal to noise of denoised latents after one step. */
+  latentsDb: z.number(),
+  /** Peak signal to noise of pictures. */
+  oneStepDb: z.number(),
+  fourStepsDb: z.number(),
+  /** Milliseconds of a picture of one step where it was compiled, `oneTerm` before any layer was moved. */
+  pictureMs: z.object({ fp32: z.number(), oneTerm: z.number(), int8: z.number() }),
+  /** Layers that took a finer scheme than one product for the bounds to hold. */
+  moved: z.int().nonnegative(),
+})
+export type Audit = z.infer<typeof Audit>
+
 const TextEncoderNumbers = z.object({
   hiddenSize: z.int().positive(),
   positions: z.int().positive(),
@@ -31,6 +46,8 @@ export const Manifest = z.object({
   cpuClass: z.enum(CPU_CLASSES).optional(),
   /** How each layer of an int8 model computes, by part and layer. */
   layers: z.record(z.string(), z.enum(['int8', 'int8x2', 'int8x3', 'fp32'])).optional(),
+  /** Figures of the int8 plan; with plan fp32 they say why it was not taken. Absent where it was not audited. */
+  audit: Audit.optional(),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),
   unet: z.object({

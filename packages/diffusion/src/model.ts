@@ -3,11 +3,14 @@ import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { type ByteCache, createByteCache } from './byte-cache.ts'
 import { addsIn32Bits, type CpuClass, detectCpuClass } from './cpu-class.ts'
+import type { Conditioning } from './encode-prompts.ts'
 import type { ModelInfo } from './engine.ts'
-import { type GraphSession, openGraph } from './graph-session.ts'
+import { type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
 import { Manifest } from './manifest.ts'
 import { ModelError } from './model-error.ts'
+import { createPromptKeysCache, type PromptKeysCache } from './prompt-keys.ts'
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
 
 /** A compiled model, loaded: its numbers, tokenizers and ONNX Runtime sessions. */
@@ -21,6 +24,26 @@ export type Model = {
   context: GraphSession
   denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
   decoder: GraphSession[]
+  caches: PromptCaches
+}
+
+/** What was computed for earlier prompts and may serve again. */
+export type PromptCaches = { embeddings: ByteCache<Conditioning>; promptKeys: PromptKeysCache }
+
+export type CacheBytes = { embeddings: number; promptKeys: number }
+
+// Of a full-size SDXL a prompt's embedding is 0.6 MB and its keys and values are 51 MB: a hundred prompts, and five.
+const CACHE_BYTES: CacheBytes = { embeddings: 64e6, promptKeys: 256e6 }
+
+export type LoadOptions = {
+  threads: number
+  /** Class of the CPU that will compute; this machine's when absent. */
+  cpuClass?: CpuClass
+  /** Whether to check every file against its hash; a caller that just wrote them need not. */
+  verify?: boolean
+  openWith?: OpenGraph
+  /** Bounds of the caches; 0 keeps nothing. */
+  cacheBytes?: CacheBytes
 }
 
 const HASH_CHUNK_BYTES = 4 << 20
@@ -32,12 +55,18 @@ const HASH_CHUNK_BYTES = 4 << 20
  */
 export async function loadModel(
   folder: string,
-  { threads, cpuClass = detectCpuClass() }: { threads: number; cpuClass?: CpuClass | undefined },
+  {
+    threads,
+    cpuClass = detectCpuClass(),
+    verify = true,
+    openWith = openGraph,
+    cacheBytes = CACHE_BYTES,
+  }: LoadOptions,
 ): Promise<Model> {
   const manifest = await readManifest(folder)
   checkCpu(manifest, cpuClass)
-  await checkFiles(folder, manifest)
-  const open = (name: string) => openGraph(folder, name, { threads })
+  if (verify) await checkFiles(folder, manifest)
+  const open = (name: string) => openWith(folder, name, { threads })
   const [down, mid, up] = manifest.graphs.denoiser
   if (!down || !mid || !up)
     throw new ModelError(
@@ -54,6 +83,17 @@ export async function loadModel(
     context: await open(manifest.graphs.context),
     denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
     decoder,
+    caches: createCaches(cacheBytes),
+  }
+}
+
+function createCaches({ embeddings, promptKeys }: CacheBytes): PromptCaches {
+  return {
+    embeddings: createByteCache(
+      embeddings,
+      ({ context, pooled }) => context.data.byteLength + pooled.data.byteLength,
+    ),
+    promptKeys: createPromptKeysCache(promptKeys),
   }
 }
 

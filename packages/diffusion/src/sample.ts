@@ -1,9 +1,10 @@
 import type { ConditioningGroup } from './encode-batch.ts'
-import { type Conditioning, selectRows } from './encode-prompts.ts'
+import { type Conditioning, joinRows, selectRows } from './encode-prompts.ts'
 import type { FloatTensor } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { createGenerator, drawBatchNoise } from './noise.ts'
+import { computePromptKeys, type PromptKeys } from './prompt-keys.ts'
 import { type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
 import { defaultSampler, prepareSampler, type SamplerName } from './sampler-table.ts'
 import { embedSinusoid } from './sinusoid.ts'
@@ -82,7 +83,7 @@ async function createPredictor(
 ): Promise<Predict> {
   const rows = negative ? joinConditioning(negative, positive) : positive
   const pooledAndSizes = joinPooledAndSizes(model, rows.pooled, { width, height })
-  const promptKeys = await model.context.run({ context: rows.context })
+  const promptKeys = await computePromptKeys(model, rows.context)
   const copies = negative ? [...images.keys(), ...images.keys()] : [...images.keys()]
   return async (scaled, shape, timestep) => {
     const all = { ...shape, batch: copies.length }
@@ -99,14 +100,7 @@ async function createPredictor(
 }
 
 function joinConditioning(a: Conditioning, b: Conditioning): Conditioning {
-  return { context: joinRows(a.context, b.context), pooled: joinRows(a.pooled, b.pooled) }
-}
-
-function joinRows(a: FloatTensor, b: FloatTensor): FloatTensor {
-  const data = new Float32Array(a.data.length + b.data.length)
-  data.set(a.data)
-  data.set(b.data, a.data.length)
-  return { data, dims: [a.dims[0]! + b.dims[0]!, ...a.dims.slice(1)] }
+  return { context: joinRows([a.context, b.context]), pooled: joinRows([a.pooled, b.pooled]) }
 }
 
 async function runUnet(
@@ -117,7 +111,7 @@ async function runUnet(
     timestep,
     pooledAndSizes,
     promptKeys,
-  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: Record<string, FloatTensor> },
+  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: PromptKeys },
 ): Promise<Float32Array> {
   const { unet } = model.manifest
   const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
