@@ -1,16 +1,27 @@
 // Compiles a model, downloading it first where it is a repository: `npm run compile -- MODEL`.
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type LoraChoice, prepareModel, readHubOptions } from '@sdcpu/model-compiler'
+import {
+  describeFigures,
+  type LoraChoice,
+  PLAN_CHOICES,
+  type PlanChoice,
+  type PreparedModel,
+  prepareModel,
+  readHubOptions,
+} from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 import { progressLine } from './progress-line.ts'
 
-const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--plan fp32]
+const USAGE = `Usage: npm run compile -- MODEL [--lora FILE[:WEIGHT]] [--plan PLAN] [--no-audit]
 
   MODEL   "demo", a model folder in diffusers layout, a single-file checkpoint (.safetensors), or
           owner/name[@revision] of the hub
   --lora  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
-  --plan  how the model computes: fp32 (default)
+  --plan  how the model computes: fp32, int8, or auto (default), which takes the one that draws faster on this
+          machine, and int8 only where its pictures are close enough to fp32's
+  --no-audit
+          does not try an int8 model against fp32; auto is fp32 then
 
 Prints the compiled model's folder, which lies under DATA_DIR (default .data). Downloads come from HF_ENDPOINT
 (default https://huggingface.co), with HF_TOKEN or the file named by HF_TOKEN_PATH, through HTTPS_PROXY where set.`
@@ -18,7 +29,7 @@ Prints the compiled model's folder, which lies under DATA_DIR (default .data). D
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: string[]): Promise<number> {
-  let options: { model: string; loras: LoraChoice[] }
+  let options: { model: string; loras: LoraChoice[]; plan: PlanChoice; audit: boolean }
   try {
     options = readOptions(args)
   } catch (error) {
@@ -27,17 +38,17 @@ async function main(args: string[]): Promise<number> {
   }
   const started = performance.now()
   try {
-    const { dir } = await prepareModel({
+    const prepared = await prepareModel({
       ...options,
       dataDir: resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data')),
-      plan: 'fp32',
       hub: await readHubOptions(process.env),
       onProgress: (progress) => console.error(progressLine(progress)),
     })
     const seconds = (performance.now() - started) / 1000
     const gigabytes = (process.resourceUsage().maxRSS * 1024) / 1e9
     console.error(`Done in ${seconds.toFixed(1)} s, peak memory ${gigabytes.toFixed(2)} GB`)
-    console.log(dir)
+    for (const line of describe(prepared)) console.error(line)
+    console.log(prepared.dir)
     return 0
   } catch (error) {
     console.error((error as Error).message)
@@ -45,16 +56,30 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function readOptions(args: string[]): { model: string; loras: LoraChoice[] } {
+function readOptions(args: string[]) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     options: {
-      plan: { type: 'string', default: 'fp32' },
+      plan: { type: 'string', default: 'auto' },
+      'no-audit': { type: 'boolean', default: false },
       lora: { type: 'string', multiple: true, default: [] },
     },
   })
   if (positionals.length !== 1) throw new Error(`one model is expected; ${positionals.length} were given`)
-  if (values.plan !== 'fp32') throw new Error(`--plan is ${values.plan}; it must be fp32`)
-  return { model: positionals[0]!, loras: values.lora.map(readLora) }
+  const plan = PLAN_CHOICES.find((choice) => choice === values.plan)
+  if (!plan) throw new Error(`--plan is ${values.plan}; it must be one of ${PLAN_CHOICES.join(', ')}`)
+  return { model: positionals[0]!, loras: values.lora.map(readLora), plan, audit: !values['no-audit'] }
+}
+
+/** Which plan the model has, and why. */
+function describe({ plan, audit }: PreparedModel): string[] {
+  if (!audit) return [`Plan ${plan}${plan === 'int8' ? ', not audited' : ''}`]
+  const { fp32, int8, oneTerm } = audit.pictureMs
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`
+  const cost = audit.moved > 0 ? `, ${seconds(oneTerm)} before ${audit.moved} layers were made finer` : ''
+  return [
+    `Plan ${plan}: a picture of one step takes ${seconds(int8)} as int8${cost}, and ${seconds(fp32)} as fp32`,
+    `int8 against fp32, the worst of ${audit.prompts} prompts: ${describeFigures(audit)}`,
+  ]
 }

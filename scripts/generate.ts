@@ -45,6 +45,7 @@ async function draw(options: GenerateOptions): Promise<void> {
     loras: options.loras,
     dataDir,
     plan,
+    threads,
     hub: await readHubOptions(process.env),
     onProgress: (progress) => say(progressLine(progress)),
   })

@@ -36,7 +36,12 @@ export const WorkerConfig = z
     HTTP_PROXY: z.url().optional().describe('Proxy for downloads over HTTP; lower case counts first'),
     HTTPS_PROXY: z.url().optional().describe('Proxy for downloads over HTTPS; lower case counts first'),
     NO_PROXY: z.string().optional().describe('Hosts reached without a proxy; lower case counts first'),
-    PLAN: z.enum(['fp32']).default('fp32').describe('How the compiled model computes'),
+    PLAN: z
+      .enum(['auto', 'fp32', 'int8'])
+      .default('auto')
+      .describe(
+        'How the model computes; auto: the faster on this machine where int8 is close enough to fp32',
+      ),
     THREADS: wholeNumber(1, 256).optional().describe('Threads for one run; default: the CPUs there are'),
     BATCH_MAX_SIZE: wholeNumber(1, 16).default(4).describe('Images per batch; memory grows with it'),
     BATCH_WINDOW_MS: wholeNumber(0, 1000).default(10).describe('Wait for company when a batch is short'),

@@ -5,7 +5,7 @@ import { type CpuClass, MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
 import { CompileError } from './compile-error.ts'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
-import { encodeOnnx } from './onnx.ts'
+import { encodeOnnx, type OnnxInitializer } from './onnx.ts'
 import { FP32_PLAN, type GraphPlan, int8Plan, type Scheme, weightLimitOf } from './scheme.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
@@ -29,6 +29,8 @@ export type CompileOptions = {
   cpuClass?: CpuClass
   /** Layers that compute in a finer way than the plan int8 has for most. */
   finer?: Record<string, Scheme>
+  /** Figures of the audit that decided for this plan. */
+  audit?: Manifest['audit']
   sourceHash: string
   sourceFiles: Record<string, string>
   /** Merged into the weights, in this order. */
@@ -51,28 +53,99 @@ export async function compileModel(
   folder: string,
   options: CompileOptions,
 ): Promise<Manifest> {
-  await mkdir(folder, { recursive: true })
-  const parts = await openParts(source, options.loras ?? [])
-  try {
-    // All graphs before any pack: a missing tensor or a wrong shape is found before gigabytes are written.
-    const { built, graphs } = buildGraphs(source, parts, graphPlans(options))
-    const files: Manifest['files'] = {}
-    const total = built.reduce((sum, { graph }) => sum + packBytes(graph), 0)
-    let done = 0
-    for (const { graph, part } of built) {
-      options.onProgress?.({ message: `Compiling ${graph.name}`, done, total })
-      Object.assign(files, await writeGraph(folder, graph, parts[part]))
-      done += packBytes(graph)
-    }
+  const planOf = graphPlans(options)
+  return withParts(source, options, async (parts) => {
+    const { built, graphs } = buildGraphs(source, parts, planOf)
+    const files = await writeAll(folder, built, options, ({ graph, part }) =>
+      writeGraph(folder, graph, parts[part]),
+    )
     for (const [path, from] of Object.entries(source.tokenizerFiles))
       files[path] = await putInto(folder, path, from)
     const manifest = describe(source, options, graphs, { files, layers: schemesOf(built) })
-    await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-    options.onProgress?.({ message: `Compiled ${options.name}`, done: total, total })
+    await writeManifest(folder, manifest)
     return manifest
+  })
+}
+
+/** How a layer of a reference is tried: outputs of the graph that probes, and the graph that compares them. */
+export type LayerProbe = { layer: string; x: string; exact: string; compare: string }
+
+/** Probes of a reference by graph; layers are named by part and layer. */
+export type ReferenceProbes = Record<string, LayerProbe[]>
+
+/**
+ * Compiles a source as fp32 for an audit: beside each graph `NAME.onnx` lies `NAME.probe.onnx`, over the same pack, which
+ * also hands out what its layers read and make, and for each layer `NAME.probe.N.onnx`, which tries it in whole numbers
+ * as `cpuClass` would compute it.
+ * @throws CompileError when the weights do not fit the configs.
+ */
+export async function compileReference(
+  source: ModelSource,
+  folder: string,
+  options: CompileOptions & { cpuClass: CpuClass },
+): Promise<ReferenceProbes> {
+  const weightLimit = weightLimitOf(options.cpuClass)
+  return withParts(source, options, async (parts) => {
+    const { built, graphs } = buildGraphs(source, parts, () => FP32_PLAN)
+    const probing = buildGraphs(source, parts, () => ({ ...FP32_PLAN, weightLimit, probes: true })).built
+    const files = await writeAll(folder, built, options, async ({ graph, part }, i) => {
+      const { probes, ...taps } = probing[i]!.graph
+      for (const { compare } of probes) await writeGraph(folder, compare, parts[part])
+      return writeGraph(folder, graph, parts[part], { ...taps, probes, name: probeName(graph.name) })
+    })
+    for (const [path, from] of Object.entries(source.tokenizerFiles))
+      files[path] = await putInto(folder, path, from)
+    const fp32: CompileOptions = { ...options, plan: 'fp32' }
+    await writeManifest(folder, describe(source, fp32, graphs, { files, layers: {} }))
+    return Object.fromEntries(
+      probing.map(({ graph, part }) => [
+        graph.name,
+        graph.probes.map(({ layer, compare, ...taps }) => ({
+          ...taps,
+          layer: `${part}/${layer}`,
+          compare: compare.name,
+        })),
+      ]),
+    )
+  })
+}
+
+/** Writes `model.json`. */
+export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  return writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+}
+
+async function withParts<T>(
+  source: ModelSource,
+  { loras = [] }: CompileOptions,
+  use: (parts: Record<Part, WeightsSource>) => Promise<T>,
+): Promise<T> {
+  const parts = await openParts(source, loras)
+  try {
+    return await use(parts)
   } finally {
     await closeAll(parts)
   }
+}
+
+/** Writes graph after graph. All were built before: a missing tensor is found before gigabytes are written. */
+async function writeAll(
+  folder: string,
+  built: Built[],
+  { name, onProgress }: CompileOptions,
+  write: (built: Built, index: number) => Promise<Manifest['files']>,
+): Promise<Manifest['files']> {
+  await mkdir(folder, { recursive: true })
+  const files: Manifest['files'] = {}
+  const total = built.reduce((sum, { graph }) => sum + packBytes(graph), 0)
+  let done = 0
+  for (const [i, entry] of built.entries()) {
+    onProgress?.({ message: `Compiling ${entry.graph.name}`, done, total })
+    Object.assign(files, await write(entry, i))
+    done += packBytes(entry.graph)
+  }
+  onProgress?.({ message: `Compiled ${name}`, done: total, total })
+  return files
 }
 
 async function openParts(source: ModelSource, loras: LoraFile[]): Promise<Record<Part, WeightsSource>> {
@@ -147,18 +220,29 @@ function buildGraphs(
 
 const packBytes = (graph: Graph) => graph.weights.reduce((sum, weight) => sum + storedBytes(weight), 0)
 
-async function writeGraph(folder: string, graph: Graph, weights: WeightsSource): Promise<Manifest['files']> {
+/** Writes a graph and its pack, and another graph over the same pack where there is one. */
+async function writeGraph(
+  folder: string,
+  graph: Graph,
+  weights: WeightsSource,
+  twin?: Graph,
+): Promise<Manifest['files']> {
   const location = `${graph.name}.weights`
   const pack = await writeWeightPack(join(folder, location), location, graph.weights, weights)
-  const model = encodeOnnx(
-    { ...graph, initializers: [...graph.initializers, ...pack.initializers] },
-    COMPILER_VERSION,
-  )
+  const model = encode(graph, pack.initializers)
   await writeFile(join(folder, `${graph.name}.onnx`), model)
+  if (twin) await writeFile(join(folder, `${twin.name}.onnx`), encode(twin, pack.initializers))
   return {
     [`${graph.name}.onnx`]: { bytes: model.length, sha256: sha256(model) },
     [location]: { bytes: pack.bytes, sha256: pack.sha256 },
   }
+}
+
+/** File name, without ending, of the graph that probes another. */
+export const probeName = (graph: string): string => `${graph}.probe`
+
+function encode(graph: Graph, packed: OnnxInitializer[]): Uint8Array {
+  return encodeOnnx({ ...graph, initializers: [...graph.initializers, ...packed] }, COMPILER_VERSION)
 }
 
 async function putInto(
@@ -199,6 +283,7 @@ function describe(
     source: options.downloadedFrom,
     plan: options.plan,
     ...(options.plan === 'int8' && { cpuClass: options.cpuClass, layers }),
+    audit: options.audit,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },
     unet: {

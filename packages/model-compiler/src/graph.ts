@@ -2,7 +2,14 @@ import { CompileError } from './compile-error.ts'
 import { createGatherIndex, type MapSize } from './gather-index.ts'
 import { createIntegerLayers } from './integer-layers.ts'
 import type { Attribute, DataType, Dimensions, OnnxGraph, OnnxInitializer } from './onnx.ts'
-import { FP32_PLAN, type GraphPlan, type Scheme, type WeightLimit } from './scheme.ts'
+import {
+  FP32_PLAN,
+  type GraphPlan,
+  INTEGER_SCHEMES,
+  type IntegerScheme,
+  type Scheme,
+  type WeightLimit,
+} from './scheme.ts'
 
 /** How a source tensor is laid out in the weight pack. */
 export type WeightRef = {
@@ -26,7 +33,13 @@ export type PlannedWeight = WeightRef & {
 /** A layer whose scheme a plan decides. */
 export type PlannedLayer = { name: string; scheme: Scheme }
 
-export type Graph = OnnxGraph & { weights: PlannedWeight[]; layers: PlannedLayer[] }
+/**
+ * A float32 layer that is to be tried in whole numbers: the outputs of its graph that hold what it reads and makes, and a
+ * graph `x`, `exact` → `energies`: that of `exact`, and of each integer scheme's error.
+ */
+export type Probe = { layer: string; x: string; exact: string; compare: Graph }
+
+export type Graph = OnnxGraph & { weights: PlannedWeight[]; layers: PlannedLayer[]; probes: Probe[] }
 
 type NodeOptions = { attributes?: Record<string, Attribute>; domain?: string }
 
@@ -74,6 +87,7 @@ export function createGraphBuilder(
     outputs: [],
     weights: [],
     layers: [],
+    probes: [],
   }
   const constants = new Set<string>()
   const shapes = new Map<string, string>()
@@ -191,10 +205,16 @@ export function createGraphBuilder(
     const scheme = schemeOf(source, { precise })
     const matrix = { source: `${source}.weight`, rows }
     const shape = [outputs, inputs]
+    const integerProduct = (way: IntegerScheme) =>
+      integer.linear(x, quantisedWeight(matrix, shape, way), inputs, way)
     const product =
       scheme === 'fp32'
         ? node('MatMul', [x, weight({ ...matrix, transpose: true }, shape)])
-        : integer.linear(x, quantisedWeight(matrix, shape, scheme), inputs, scheme)
+        : integerProduct(scheme)
+    if (!precise)
+      probe(source, { x, exact: product }, (g, from) =>
+        g.linear(from, source, [inputs, outputs], { bias: false, rows }),
+      )
     const y = bias ? node('Add', [product, weight({ source: `${source}.bias`, rows }, [outputs])]) : product
     return sameSize(y, x)
   }
@@ -228,19 +248,62 @@ export function createGraphBuilder(
     const kernel = { source: `${source}.weight` }
     const shape = [outputs, inputs, 3, 3]
     const bias = weight({ source: `${source}.bias` }, [outputs])
-    if (scheme === 'fp32') {
-      const y = floatConv3x3(enlargedTo ? repeatTo(x, enlargedTo) : x, weight(kernel, shape), bias, stride)
-      return plus ? add(y, plus) : y
+    const integerConvolution = (way: IntegerScheme) => {
+      const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo, strips })
+      const y = integer.conv3x3(x, quantisedWeight(kernel, shape, way), way, {
+        channels: inputs,
+        activated,
+        bias: plus ? add(plus, bias) : bias,
+        source: gather,
+      })
+      sizes.set(y, gather.size)
+      return y
     }
-    const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo, strips })
-    const y = integer.conv3x3(x, quantisedWeight(kernel, shape, scheme), scheme, {
-      channels: inputs,
-      activated,
-      bias: plus ? add(plus, bias) : bias,
-      source: gather,
+    if (scheme !== 'fp32') return integerConvolution(scheme)
+    const map = enlargedTo ? repeatTo(x, enlargedTo) : x
+    const convolved = floatConv3x3(map, weight(kernel, shape), bias, stride)
+    if (!precise)
+      probe(source, { x, exact: convolved }, (g, from, exact) =>
+        g.conv3x3(from, source, [inputs, outputs], {
+          stride,
+          activated,
+          strips,
+          ...(enlargedTo && { enlargedTo: g.sizeOf(exact) }),
+        }),
+      )
+    return plus ? add(convolved, plus) : convolved
+  }
+
+  /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */
+  function probe(
+    layer: string,
+    taps: { x: string; exact: string },
+    build: (g: GraphBuilder, x: string, exact: string) => string,
+  ): void {
+    if (!plan.probes) return
+    // A graph of its own for each layer: the time ONNX Runtime takes to open one grows faster than its nodes.
+    let scheme: Scheme = 'int8'
+    const g: GraphBuilder = createGraphBuilder(`${name}.probe.${graph.probes.length}`, weightsOf, {
+      plan: { schemeOf: () => scheme, weightLimit: plan.weightLimit },
+      oneImage,
     })
-    sizes.set(y, gather.size)
-    return y
+    const [x, exact] = [g.input('x'), g.input('exact')]
+    const errors = INTEGER_SCHEMES.map((each) => {
+      scheme = each
+      return g.node('Sub', [exact, build(g, x, exact)])
+    })
+    const energies = [exact, ...errors].map((value) =>
+      g.reshape(g.node('ReduceSumSquare', [value]), g.ints(1)),
+    )
+    g.output('energies', g.node('Concat', energies, { attributes: { axis: { int: 0 } } }), [energies.length])
+    graph.probes.push({ layer, x: tap(taps.x), exact: tap(taps.exact), compare: g.graph })
+  }
+
+  /** An output that holds `value`. */
+  function tap(value: string): string {
+    const outputName = `tap ${value}`
+    if (!graph.outputs.some((made) => made.name === outputName)) output(outputName, value)
+    return outputName
   }
 
   /**
@@ -394,13 +457,13 @@ export function createGraphBuilder(
     return sameSize(node('Concat', maps, { attributes: { axis: { int: -1 } } }), maps.at(-1)!)
   }
 
-  function input(inputName: string, dims: Dimensions, type: DataType = 'float32'): string {
-    graph.inputs.push({ name: inputName, type, dims })
+  function input(inputName: string, dims?: Dimensions, type: DataType = 'float32'): string {
+    graph.inputs.push({ name: inputName, type, ...(dims && { dims }) })
     return inputName
   }
 
   /** Names `value` as an output of the graph. */
-  function output(outputName: string, value: string, dims: Dimensions): void {
+  function output(outputName: string, value: string, dims?: Dimensions): void {
     graph.nodes.push({
       op: 'Identity',
       domain: '',
@@ -409,7 +472,7 @@ export function createGraphBuilder(
       outputs: [outputName],
       attributes: {},
     })
-    graph.outputs.push({ name: outputName, type: 'float32', dims })
+    graph.outputs.push({ name: outputName, type: 'float32', ...(dims && { dims }) })
   }
 
   /** Nodes made inside `build` carry the module's name, so that a profile can be read. */

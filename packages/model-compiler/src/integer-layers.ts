@@ -1,15 +1,13 @@
 import type { GatherSource } from './gather-index.ts'
 import type { GraphCore } from './graph.ts'
 import { quantisedNames } from './quantise-weights.ts'
-import type { Scheme, WeightLimit } from './scheme.ts'
+import type { IntegerScheme, WeightLimit } from './scheme.ts'
 
 /** 8-bit values that stand for `factor · (values - zeroPoint)`. */
 type Term = { values: string; zeroPoint: number; factor: number }
 
 /** Activations as whole numbers: `x ≈ scale · Σ terms`. */
 type Quantised = { terms: Term[]; scale: string }
-
-export type IntegerScheme = Exclude<Scheme, 'fp32'>
 
 const MICROSOFT = 'com.microsoft'
 const U8_MIDDLE = 128

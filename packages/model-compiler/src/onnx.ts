@@ -38,7 +38,8 @@ export type OnnxNode = {
   outputs: string[]
   attributes: Record<string, Attribute>
 }
-export type OnnxValue = { name: string; type: DataType; dims: Dimensions }
+/** Without dimensions, a value's shape is what the graph makes of it. */
+export type OnnxValue = { name: string; type: DataType; dims?: Dimensions }
 export type OnnxInitializer = { name: string; type: DataType; dims: number[] } & (
   | { data: Uint8Array }
   | { location: string; offset: number; bytes: number }
@@ -108,6 +109,7 @@ function toTensorProto(tensor: OnnxInitializer) {
 }
 
 function toValueProto({ name, type, dims }: OnnxValue) {
+  if (!dims) return { name, type: { tensor_type: { elem_type: DATA_TYPES[type] } } }
   const dim = dims.map((d) => (typeof d === 'string' ? { dim_param: d } : { dim_value: d }))
   return { name, type: { tensor_type: { elem_type: DATA_TYPES[type], shape: { dim } } } }
 }

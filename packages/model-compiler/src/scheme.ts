@@ -17,7 +17,15 @@ export type Scheme = (typeof SCHEMES)[number]
 export type WeightLimit = 64 | 127
 
 /** How the layers of a graph compute. */
-export type GraphPlan = { schemeOf(layer: string): Scheme; weightLimit: WeightLimit }
+export type GraphPlan = {
+  schemeOf(layer: string): Scheme
+  weightLimit: WeightLimit
+  /** Layers are to be tried in each integer scheme: the graph hands out what they read and make. */
+  probes?: boolean
+}
+
+export const INTEGER_SCHEMES = ['int8', 'int8x2', 'int8x3'] as const satisfies Scheme[]
+export type IntegerScheme = (typeof INTEGER_SCHEMES)[number]
 
 /** Every layer in float32: the reference. */
 export const FP32_PLAN: GraphPlan = { schemeOf: () => 'fp32', weightLimit: 127 }
