@@ -3,6 +3,7 @@
 For timing, memory and layout work where the real weights cannot be had; its pictures are noise.
 Needs from PyPI: torch diffusers transformers accelerate safetensors, and open_clip_torch (only for its CLIP BPE file).
 Usage: python make-random-sdxl.py OUT_DIR          (about 2 minutes on 2 cores)
+       python make-random-sdxl.py OUT_DIR --mid    (1.5 GB: narrower, as deep, the VAE full-size; for trying things out)
        python make-random-sdxl.py OUT_DIR --tiny   (28 MB, most of it the CLIP vocabulary; same layout, every block type present)
 """
 import gzip, importlib.util, json, os, pathlib, sys
@@ -11,7 +12,7 @@ import accelerate, torch
 from diffusers import AutoencoderKL, EulerAncestralDiscreteScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-out, tiny = pathlib.Path(sys.argv[1]), "--tiny" in sys.argv
+out, tiny, mid = pathlib.Path(sys.argv[1]), "--tiny" in sys.argv, "--mid" in sys.argv
 torch.manual_seed(0)
 
 
@@ -32,7 +33,7 @@ def build(cls, config):
     return fill(module.to_empty(device="cpu").half())
 
 
-w1, w2, width = (32, 32, 32) if tiny else (768, 1280, 320)
+w1, w2, width = (32, 32, 32) if tiny else (512, 640, 128) if mid else (768, 1280, 320)
 channels = [width, 2 * width, 4 * width]
 cross, pooled = w1 + w2, w2
 unet = dict(
@@ -40,7 +41,7 @@ unet = dict(
     down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
     up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
     block_out_channels=channels, layers_per_block=2, cross_attention_dim=cross,
-    attention_head_dim=[2, 4, 8] if tiny else [5, 10, 20],
+    attention_head_dim=[2, 4, 8] if tiny else [width // 64 * n for n in (1, 2, 4)],
     transformer_layers_per_block=[1, 1, 2] if tiny else [1, 2, 10],
     use_linear_projection=True, addition_embed_type="text_time",
     addition_time_embed_dim=8 if tiny else 256,
@@ -63,8 +64,8 @@ def clip(hidden, layers, heads, act):
 build(UNet2DConditionModel, unet).save_pretrained(out / "unet", variant="fp16", max_shard_size="20GB")
 build(AutoencoderKL, vae).save_pretrained(out / "vae", variant="fp16")
 encoders = (
-    ("text_encoder", CLIPTextModel, clip(w1, 3 if tiny else 12, 4 if tiny else 12, "quick_gelu")),
-    ("text_encoder_2", CLIPTextModelWithProjection, clip(w2, 3 if tiny else 32, 4 if tiny else 20, "gelu")),
+    ("text_encoder", CLIPTextModel, clip(w1, 3 if tiny else 12, 4 if tiny else w1 // 64, "quick_gelu")),
+    ("text_encoder_2", CLIPTextModelWithProjection, clip(w2, 3 if tiny else 32, 4 if tiny else w2 // 64, "gelu")),
 )
 for folder, cls, config in encoders:
     module = fill(cls(config).half())

@@ -11,10 +11,11 @@ const GRACE_MS = 50_000 // the worker may finish its picture first
 export type Product = { baseUrl: string; stop: () => Promise<void> }
 
 /**
- * Starts the whole product on ports and in a folder of its own, or takes the one that `E2E_BASE_URL` names.
+ * Starts the whole product on ports and in a folder of its own, or takes the one that `E2E_BASE_URL` names; `env` is
+ * added to the environment of the one that is started.
  * @throws Error with its last lines when it ends before it is ready.
  */
-export async function startProduct(): Promise<Product> {
+export async function startProduct(env: Record<string, string> = {}): Promise<Product> {
   const given = process.env.E2E_BASE_URL
   if (given) return { baseUrl: given, stop: async () => {} }
 
@@ -29,7 +30,7 @@ export async function startProduct(): Promise<Product> {
     name: 'start',
     program: process.execPath,
     args: [START],
-    env: { ...process.env, ...(await ownPorts()), MODEL: 'demo', REDIS_URL: '', DATA_DIR: dataDir },
+    env: { ...process.env, ...(await ownPorts()), MODEL: 'demo', REDIS_URL: '', DATA_DIR: dataDir, ...env },
     onLine: (line) => {
       const baseUrl = READY.exec(line)?.[1]
       if (baseUrl) ready.resolve(baseUrl)

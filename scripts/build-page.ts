@@ -28,7 +28,9 @@ export async function buildPage({
   const partial = join(ROOT, '.tools', `page-${process.pid}`)
   const args = [join(WEB, 'node_modules/vite/bin/vite.js'), 'build', '--outDir', partial, '--emptyOutDir']
   try {
-    const vite = children.start({ name: 'vite', program: process.execPath, args, cwd: WEB, env: process.env })
+    // Under a test runner, NODE_ENV says "test", and the page would get React's development build.
+    const env = { ...process.env, NODE_ENV: 'production' }
+    const vite = children.start({ name: 'vite', program: process.execPath, args, cwd: WEB, env })
     const end = await vite.ended
     if (end !== 'code 0')
       throw new Error(`The web page could not be built (${end}):\n${vite.lastLines().join('\n')}`)

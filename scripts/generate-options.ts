@@ -1,14 +1,20 @@
 import { parseArgs } from 'node:util'
-import { SAMPLER_NAMES, type SamplerName, samplerNamed } from '@sdcpu/diffusion'
+import {
+  MODEL_CHECKS,
+  type ModelCheck,
+  SAMPLER_NAMES,
+  type SamplerName,
+  samplerNamed,
+} from '@sdcpu/diffusion'
 import { type LoraChoice, PLAN_CHOICES, type PlanChoice } from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 
 export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
 
   --seed N       0 to 4294967295; drawn and reported when absent. Picture i of several has seed N + i
-  --steps N      1 to 8; the model's own when absent
+  --steps N      1 to 50; the model's own when absent
   --size WxH     multiples of 8 from 64 to 2048; the model's own when absent
-  --guidance N   how strictly the prompt is followed, 0 to 30; 1 and less are none (default 1)
+  --guidance N   how strictly the prompt is followed, 0 to 30; 1 and less are none; the model's own when absent
   --negative TEXT
                  what the picture shall not show; takes a guidance above 1
   --sampler NAME ${SAMPLER_NAMES.slice(0, 4).join(', ')},
@@ -19,13 +25,14 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --lora FILE[:WEIGHT]  a LoRA merged into the model, as strongly as WEIGHT says (default 1); may be repeated
   --plan PLAN    how the model computes: fp32, int8, or auto (default), the faster of them on this machine where
                  int8's pictures are close enough to fp32's
-  --threads N    CPU threads (default: all this process may use)
+  --threads N    CPU threads (default: the physical cores this process may use, within its CPU quota)
+  --check HOW    how the compiled files are checked: quick (default), or full, which reads every byte
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
   --json         print one line of JSON: seed, size, steps, sampler, guidance, token counts, warnings,
                  plan, timings, memory, files`
 
 const MAX_SEED = 0xffffffff
-const MAX_STEPS = 8 // turbo models are trained for 1 to 4; beyond 8 they only lose
+const MAX_STEPS = 50 // as many as LCM and TCD have noise levels for; Turbo models gain nothing beyond 8
 const MAX_GUIDANCE = 30 // as far as other tools go; pictures break long before
 const MAX_COUNT = 16 // one batch: memory grows with it
 const MIN_SIDE = 64
@@ -50,6 +57,7 @@ export type GenerateOptions = {
   loras: LoraChoice[]
   plan: PlanChoice
   threads: number | undefined
+  check: ModelCheck
   out: string
   json: boolean
 }
@@ -75,6 +83,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     loras: readLoras(values.lora),
     plan: readPlan(values.plan),
     threads: readInteger('threads', values.threads, 1, 1024),
+    check: readCheck(values.check),
     out: values.out,
     json: values.json,
   }
@@ -103,6 +112,7 @@ function parse(args: string[]) {
         lora: { type: 'string', multiple: true, default: [] },
         plan: { type: 'string', default: 'auto' },
         threads: { type: 'string' },
+        check: { type: 'string', default: 'quick' },
         out: { type: 'string', default: 'out.png' },
         json: { type: 'boolean', default: false },
       },
@@ -139,6 +149,12 @@ function readPlan(text: string): PlanChoice {
   const plan = PLAN_CHOICES.find((choice) => choice === text)
   if (!plan) throw new UsageError(`--plan is ${text}; it must be one of ${PLAN_CHOICES.join(', ')}`)
   return plan
+}
+
+function readCheck(text: string): ModelCheck {
+  const check = MODEL_CHECKS.find((name) => name === text)
+  if (!check) throw new UsageError(`--check is ${text}; it must be ${MODEL_CHECKS.join(' or ')}`)
+  return check
 }
 
 function readLoras(texts: string[]): LoraChoice[] {

@@ -19,7 +19,7 @@ const run = (...args: string[]) => runScript('generate.ts', args, { cwd: folder 
 
 describe('npm run generate', () => {
   it('writes the pictures and one line of JSON', async () => {
-    const { code, stdout } = await run(
+    const { code, stdout, stderr } = await run(
       ...[
         'a red fox',
         '--model',
@@ -36,9 +36,10 @@ describe('npm run generate', () => {
       ...['--out', 'made/fox.png', '--json', '--threads', '1'],
     )
     expect(code).toBe(0)
+    expect(stderr).toContain('Loading the model for 1 thread, as set')
     expect(stdout.trimEnd().split('\n')).toHaveLength(1)
     const report = JSON.parse(stdout)
-    expect(report).toMatchObject({ seed: 4294967295, size: '96x64', steps: 2, plan: 'fp32' })
+    expect(report).toMatchObject({ seed: 4294967295, size: '96x64', steps: 2, plan: 'fp32', threads: 1 })
     expect(Object.keys(report.timingsMs)).toEqual(['load', 'encodePrompts', 'steps', 'decode', 'encodePng'])
     expect(report.timingsMs.steps).toHaveLength(2)
     expect(report.peakRssBytes).toBeGreaterThan(30e6)
@@ -107,7 +108,7 @@ describe('npm run generate', () => {
     const { code, stdout, stderr } = await run('a red fox', '--steps', '80')
     expect(code).toBe(2)
     expect(stdout).toBe('')
-    expect(stderr).toMatch(/^--steps is 80; it must be a whole number from 1 to 8\n\nUsage:/)
+    expect(stderr).toMatch(/^--steps is 80; it must be a whole number from 1 to 50\n\nUsage:/)
   })
 
   it('exits 1 with one sentence when the model is not there', async () => {
@@ -141,6 +142,7 @@ describe('parseGenerateOptions', () => {
       /--sampler is UniPC; it must be one of euler_a, euler, dpmpp_2m, dpmpp_2m_karras, dpmpp_sde_karras, lcm, tcd/,
     ],
     [['a', '--lora', 'x.ckpt'], /--lora is x.ckpt; it must be FILE.safetensors or FILE.safetensors:WEIGHT/],
+    [['a', '--check', 'none'], /--check is none; it must be quick or full/],
     [['a', '--colour'], /--colour/],
   ])('refuses %j', (args, message) => {
     expect(() => parseGenerateOptions(args)).toThrow(message)

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
+import { chooseThreads, type DrawnImage, type ImageInput, startEngine } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import {
   type GenerateOptions,
@@ -37,8 +37,9 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function draw(options: GenerateOptions): Promise<void> {
-  const { prompt, n, threads, plan } = options
+  const { prompt, n, plan, check } = options
   const started = performance.now()
+  const { threads, reason } = chooseThreads(options.threads)
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const { dir } = await prepareModel({
     model: options.model,
@@ -49,12 +50,13 @@ async function draw(options: GenerateOptions): Promise<void> {
     hub: await readHubOptions(process.env),
     onProgress: (progress) => say(progressLine(progress)),
   })
-  const engine = await startEngine({ modelDir: dir, threads })
+  say(`Loading the model for ${reason}`)
+  const engine = await startEngine({ modelDir: dir, threads, check })
   try {
     const load = performance.now() - started
-    const { nativeSize, defaultSteps } = engine.model
+    const { nativeSize, recommended } = engine.model
     const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
-    const steps = options.steps ?? defaultSteps
+    const steps = options.steps ?? recommended.steps
     const seed = options.seed ?? randomInt(SEEDS)
     const settings = { prompt, ...readSettings(options), width, height, steps }
     const inputs = Array.from({ length: n }, (_, i) => ({ ...settings, seed: (seed + i) % SEEDS }))
@@ -73,6 +75,7 @@ async function draw(options: GenerateOptions): Promise<void> {
       tokenCounts,
       warnings,
       plan: engine.model.plan,
+      threads,
       timingsMs: roundTimes({ load, ...images[0]!.timingsMs }),
       // maxRSS is in KiB.
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
@@ -101,6 +104,7 @@ type Report = {
   tokenCounts: DrawnImage['tokenCounts']
   warnings: string[]
   plan: string
+  threads: number
   timingsMs: Record<string, number | number[]>
   peakRssBytes: number
   files: string[]

@@ -47,7 +47,8 @@ export async function startRedis({
   return { url: `redis://127.0.0.1:${port}`, process: child, stop: child.stop }
 }
 
-async function findRedis(log: (line: string) => void): Promise<string> {
+/** Finds the program of a Redis server, installing Debian's first where there is none. */
+export async function findRedis(log: (line: string) => void): Promise<string> {
   const found = findProgram('redis-server', 'valkey-server')
   if (found) return found
   // Debian keeps the server's program in redis-tools, under another of its names; redis-server adds a link to it

@@ -1,5 +1,6 @@
 // Runs the whole product on this machine: Redis, worker, API and web page, until it is told to stop.
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { join, resolve } from 'node:path'
 import { json } from 'node:stream/consumers'
@@ -72,8 +73,8 @@ async function serve(): Promise<void> {
   const redis = await provideRedis(dataDir)
 
   const env = {
-    MODEL: 'demo',
     ...process.env,
+    MODEL: absoluteModel(process.env.MODEL || 'demo'),
     ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
     API_URL: `http://127.0.0.1:${ports.API_PORT}`,
     DATA_DIR: dataDir,
@@ -98,6 +99,11 @@ async function serve(): Promise<void> {
   await Promise.race([...ends, failAtEnd(worker), waitUntilReady(ports)])
   say(`Ready: http://localhost:${ports.WEB_PORT}`)
   await Promise.race([...ends, keepRunning(worker, () => startPart('worker'))])
+}
+
+/** A path whole, so that all parts take it for one: a relative one can look like a repository's name. */
+function absoluteModel(model: string): string {
+  return model !== 'demo' && existsSync(model) ? resolve(model) : model
 }
 
 /** @throws where one is not a port, named twice, or taken. */

@@ -2,14 +2,22 @@ import type { ErrorCode } from '@sdcpu/contract'
 
 const STATUS: Record<ErrorCode, number> = {
   invalid_request: 400,
+  unauthorized: 401,
   not_found: 404,
   image_not_found: 404,
   image_not_ready: 404,
+  model_not_found: 404,
   expired: 410,
   payload_too_large: 413,
+  size_too_large: 400,
   unsupported_media_type: 415,
+  idempotency_mismatch: 422,
+  flagged: 400,
+  canceled: 409,
   queue_full: 429,
+  rate_limited: 429,
   generation_failed: 500,
+  deadline_exceeded: 504,
   internal: 500,
   unavailable: 503,
   model_not_ready: 503,
@@ -20,23 +28,33 @@ const FIXED_MESSAGE: Partial<Record<ErrorCode, string>> = {
   generation_failed: 'The image could not be drawn. The same request may succeed another time.',
   internal: 'Something is wrong on our side.',
   unavailable: 'The service cannot reach its queue at the moment. Try again shortly.',
-  model_not_ready:
-    'No worker has announced its model yet, so its own size and steps are not known. Try again shortly, or name both.',
+  model_not_ready: 'No worker has loaded the model yet. Try again shortly.',
+}
+
+// What is told of an image that failed with one of these.
+const OF_AN_IMAGE: Partial<Record<ErrorCode, string>> = {
+  canceled: 'The image was canceled.',
+  deadline_exceeded: 'The image was not begun before its deadline.',
+  flagged: 'The image was refused by the policy of this service.',
+  size_too_large: 'The image does not fit into the memory of the workers. Ask for a smaller size.',
 }
 
 /** An answer that is not what was asked for. Answers with 5xx carry a fixed text in place of `message`. */
 export class ApiError extends Error {
   readonly code: ErrorCode
   readonly retryAfterSeconds: number | undefined
+  /** Why a safety service refused. */
+  readonly category: string | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: { cause?: unknown; retryAfterSeconds?: number; category?: string | undefined } = {},
   ) {
     super(message, { cause: options.cause })
     this.code = code
     this.retryAfterSeconds = options.retryAfterSeconds
+    this.category = options.category
   }
 }
 
@@ -66,7 +84,7 @@ export function publicMessage(error: ApiError): string {
 
 /** The text of an error that has no more to say than its code. */
 export function fixedMessage(code: ErrorCode): string {
-  return FIXED_MESSAGE[code] ?? code
+  return FIXED_MESSAGE[code] ?? OF_AN_IMAGE[code] ?? code
 }
 
 function isCallerFault(statusCode: unknown): boolean {

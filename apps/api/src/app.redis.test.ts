@@ -32,7 +32,6 @@ const find = async (api: Api, id: string) =>
 
 it('queues one job an image and answers 202 with the request as resolved', async () => {
   const api = await startApi()
-  await api.announce()
   const answer = await post(api, { prompt: ' a red fox ', n: 2, seed: 4294967295 })
   expect(answer.statusCode).toBe(202)
   const resource = ImagesResource.parse(answer.json())
@@ -46,6 +45,9 @@ it('queues one job an image and answers 202 with the request as resolved', async
       seed: 4294967295,
       size: '256x256',
       steps: 2,
+      guidance: 1,
+      sampler: 'euler_a',
+      emphasis: false,
       format: 'png',
     },
     images: [
@@ -56,7 +58,7 @@ it('queues one job an image and answers 202 with the request as resolved', async
   const jobs = [await api.take(), await api.take()]
   expect(jobs.map((job) => job.id)).toEqual([`${resource.id}-0`, `${resource.id}-1`])
   expect(jobs[1]?.data).toEqual({
-    version: 1,
+    version: 2,
     id: resource.id,
     index: 1,
     prompt: 'a red fox',
@@ -64,6 +66,11 @@ it('queues one job an image and answers 202 with the request as resolved', async
     width: 256,
     height: 256,
     steps: 2,
+    guidance: 1,
+    sampler: 'euler_a',
+    emphasis: false,
+    format: 'png',
+    requestId: answer.headers['x-request-id'],
   })
 })
 
@@ -83,12 +90,13 @@ it('keeps the record of a request for longer than its bytes, and not for ever', 
   expect(ttl).toBeLessThanOrEqual(knownForSeconds(100))
 })
 
-it('asks for size and steps while no worker has announced its model', async () => {
-  const api = await startApi()
-  const answer = await post(api, { prompt: 'a red fox', steps: 2 })
+it('asks for patience while no worker has announced a model', async () => {
+  const api = await startApi({ isAnnounced: false })
+  const answer = await post(api, { prompt: 'a red fox', size: '64x64', steps: 2 })
   expect(answer.statusCode).toBe(503)
   expect(answer.headers['retry-after']).toBe('5')
   expect(answer.json()).toMatchObject({ error: { code: 'model_not_ready' } })
+  await api.announce()
   await create(api)
 })
 
@@ -214,7 +222,7 @@ it.each([
   ['/api/v1/images/unknown', 404, 'image_not_found'],
   ['/api/v1/images/unknown/0.png', 404, 'image_not_found'],
   ['/api/v1/images/unknown/0.gif', 404, 'not_found'],
-  ['/api/v1/images', 404, 'not_found'],
+  ['/api/v1/images', 400, 'invalid_request'],
   ['/api/v1/images/%', 400, 'invalid_request'],
   [`/api/v1/images/${'x'.repeat(200)}`, 400, 'invalid_request'],
 ])('answers GET %s with %i %s', async (url, status, code) => {
@@ -237,13 +245,13 @@ it('knows how many images a request has', async () => {
 
 it('refuses a bad request with the numbers, and queues nothing', async () => {
   const api = await startApi()
-  const answer = await post(api, { prompt: 'x'.repeat(1203), steps: 80, cfg: 7 })
+  const answer = await post(api, { prompt: 'x'.repeat(2203), steps: 80, cfg: 7 })
   expect(answer.statusCode).toBe(400)
   expect(answer.json()).toMatchObject({
     error: {
       code: 'invalid_request',
       message:
-        'prompt is 1203 characters; the limit is 1000; steps is 80; the limit is 8; unknown field "cfg"',
+        'prompt is 2203 characters; the limit is 2000; steps is 80; the limit is 50; unknown field "cfg"',
     },
   })
   await expect(api.take()).rejects.toThrow('no job waits')
@@ -253,7 +261,7 @@ it.each([
   ['application/json', '{"prompt":', 400, 'invalid_request'],
   ['application/json', '', 400, 'invalid_request'],
   ['application/json', '[]', 400, 'invalid_request'],
-  ['application/json', `{"prompt":"${'x'.repeat(17_000)}"}`, 413, 'payload_too_large'],
+  ['application/json', `{"prompt":"${'x'.repeat(66_000)}"}`, 413, 'payload_too_large'],
   ['text/plain', 'a red fox', 415, 'unsupported_media_type'],
 ])('refuses a body of %s %s with %i %s', async (type, payload, status, code) => {
   const api = await startApi()
@@ -266,14 +274,14 @@ it.each([
   expect([answer.statusCode, answer.json().error.code]).toEqual([status, code])
 })
 
-it('takes the longest prompt there may be, however it is escaped', async () => {
+it('takes the longest prompts there may be, however they are escaped', async () => {
   const api = await startApi()
-  const escaped = '\\ud83e\\udd8a'.repeat(1000)
+  const escaped = '\\ud83e\\udd8a'.repeat(2000)
   const answer = await api.app.inject({
     method: 'POST',
     url: '/api/v1/images',
     headers: { 'content-type': 'application/json' },
-    payload: `{"prompt":"${escaped}","size":"64x64","steps":1}`,
+    payload: `{"prompt":"${escaped}","negativePrompt":"${escaped}","size":"64x64","steps":1}`,
   })
   expect(answer.statusCode).toBe(202)
 })

@@ -1,50 +1,116 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { ErrorBody } from '@sdcpu/contract'
-import fastify, { type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import type { Writable } from 'node:stream'
+import helmet from '@fastify/helmet'
+import type { ErrorBody, PictureStoreConfig } from '@sdcpu/contract'
+import { openPictureStore } from '@sdcpu/pictures'
+import { createSafetyCheck, type SafetyConfig } from '@sdcpu/safety'
+import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
+import { createAdmission } from './admission.ts'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
+import type { ApiKey } from './api-keys.ts'
+import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
+import { createForecast } from './forecast.ts'
+import { HELMET, refuseUnread } from './hardening.ts'
+import { createIdempotency } from './idempotency.ts'
 import { addImageRoutes } from './image-routes.ts'
 import { createImages } from './images.ts'
-import { type ImagesQueue, reply as replyOf } from './redis.ts'
+import { openJobEvents } from './job-events.ts'
+import { createLinks } from './links.ts'
+import { addMetrics } from './metrics.ts'
+import { addModelRoutes } from './model-routes.ts'
+import { createModels } from './models.ts'
+import type { Queues } from './queues.ts'
+import { reply as replyOf } from './redis.ts'
+import { createRequestRecords } from './request-records.ts'
+import { addServiceRoutes } from './service-routes.ts'
+import { createSystem } from './system.ts'
+import { createWebhooks, type WebhookConfig } from './webhooks.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
-const BODY_LIMIT_BYTES = 16 * 1024 // a prompt of 1000 characters, each escaped as two \uXXXX, and the rest
+const BODY_LIMIT_BYTES = 64 * 1024 // two prompts of 2000 characters, each escaped as two \uXXXX, and the rest
+const HEADER_LIMIT_BYTES = 16 * 1024
+const CHECK_INTERVAL_MS = 5000 // how often Node looks for requests that come too slowly
+const OPEN = new Set(['/metrics', '/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
 /** Builds the API; `main.ts` makes it listen, tests inject. */
 export function buildApp({
   redis,
-  queue,
+  queues,
+  openConnection,
+  apiKeys,
+  log,
   config,
 }: {
   redis: Redis
-  queue: ImagesQueue
-  config: Pick<ApiConfig, 'MODEL' | 'REDIS_PREFIX' | 'QUEUE_LIMIT' | 'RESULT_TTL_SECONDS' | 'LOG_LEVEL'>
+  queues: Queues
+  /** A further connection to Redis that waits for it, to read events on. */
+  openConnection: () => Redis
+  /** Without them everybody may use the API. */
+  apiKeys?: ApiKey[]
+  /** Where log lines go; standard output when absent. */
+  log?: Writable
+  config: PictureStoreConfig &
+    SafetyConfig &
+    WebhookConfig &
+    Pick<
+      ApiConfig,
+      | 'MODEL_NAME'
+      | 'REDIS_PREFIX'
+      | 'QUEUE_LIMIT'
+      | 'STREAM_LIMIT'
+      | 'TRUST_PROXY'
+      | 'LOG_PROMPTS'
+      | 'RESULT_TTL_SECONDS'
+      | 'REQUEST_TIMEOUT_SECONDS'
+      | 'LOG_LEVEL'
+    >
 }): ZodApp {
   const app = withZod(
     fastify({
-      logger: { level: config.LOG_LEVEL },
+      logger: { level: config.LOG_LEVEL, ...(log && { stream: log }) },
       logController: new LogController({ disableRequestLogging: true }), // one line of our own instead of two
       bodyLimit: BODY_LIMIT_BYTES,
+      requestTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
+      http: {
+        maxHeaderSize: HEADER_LIMIT_BYTES,
+        // Node takes the longer of the two for the whole request.
+        headersTimeout: config.REQUEST_TIMEOUT_SECONDS * 1000,
+        connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      },
+      clientErrorHandler: refuseUnread,
       genReqId: requestIdOf,
+      trustProxy: config.TRUST_PROXY,
       return503OnClosing: false, // what arrives while draining is served: Redis is closed after
       frameworkErrors: (error, request, reply) => refuse(error, request, reply),
     }),
   )
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+  })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
   function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const error = toApiError(thrown)
     errors.set(request, error)
     const body: ErrorBody = {
-      error: { code: error.code, message: publicMessage(error), requestId: request.id },
+      error: {
+        code: error.code,
+        message: publicMessage(error),
+        requestId: request.id,
+        ...(error.category && { category: error.category }),
+      },
     }
+    if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
     return reply.code(statusOf(error.code)).header('x-request-id', request.id).send(body)
   }
 
+  void app.register(helmet, HELMET)
   app.removeContentTypeParser('text/plain') // JSON is all we read; Fastify would take this too
   app.setErrorHandler(refuse)
   app.setNotFoundHandler((request, reply) =>
@@ -57,6 +123,13 @@ export function buildApp({
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
   })
+  const callers = new WeakMap<FastifyRequest, Caller>()
+  app.addHook('onRequest', async (request) => {
+    if (isOpen(request)) return
+    callers.set(request, identifyCaller(apiKeys, request))
+  })
+  const callerOf = (request: FastifyRequest): Caller =>
+    callers.get(request) ?? identifyCaller(apiKeys, request)
   app.addHook('onResponse', async (request, reply) => {
     const { method } = request
     const path = request.url.split('?', 1)[0] // a query may hold what somebody typed
@@ -77,21 +150,53 @@ export function buildApp({
     await replyOf(redis.ping())
     return { status: 'ready' }
   })
-  addImageRoutes(
-    app,
-    createImages({
-      redis,
-      queue,
-      model: config.MODEL,
-      prefix: config.REDIS_PREFIX,
-      queueLimit: config.QUEUE_LIMIT,
-      resultTtlSeconds: config.RESULT_TTL_SECONDS,
-    }),
-  )
+  const { REDIS_PREFIX: prefix, QUEUE_LIMIT: queueLimit } = config
+  const kept = { redis, prefix, resultTtlSeconds: config.RESULT_TTL_SECONDS }
+  const models = createModels({ redis, prefix, defaultName: config.MODEL_NAME })
+  const forecast = createForecast(redis, { queues, prefix })
+  const admission = createAdmission({ redis, queues, forecast, prefix, queueLimit })
+  const links = createLinks(redis, prefix)
+  const pictures = openPictureStore(config, { redis, prefix, ttlSeconds: kept.resultTtlSeconds })
+  const events = openJobEvents(redis, { queues, openConnection })
+  app.addHook('onClose', async () => events.close())
+  const metrics = addMetrics(app, {
+    ...{ models, queues, workers: { redis, prefix } },
+    codeOf: (request) => errors.get(request)?.code,
+  })
+  addModelRoutes(app, models)
+  addServiceRoutes(app, { routes, system: createSystem({ redis, queues, models, prefix, queueLimit }) })
+  const records = createRequestRecords(kept)
+  const images = createImages({
+    ...kept,
+    ...{ queues, models, admission, forecast, links, metrics, pictures },
+    records,
+    safety: createSafetyCheck(config),
+  })
+  const webhooks = createWebhooks({
+    ...{ config, redis, openConnection, prefix, images, records, log: app.log },
+  })
+  app.addHook('onClose', () => webhooks.close())
+  addImageRoutes(app, {
+    images,
+    webhooks,
+    events: events.of,
+    idempotency: createIdempotency(kept),
+    links,
+    streamLimit: config.STREAM_LIMIT,
+    logPrompts: config.LOG_PROMPTS,
+    callerOf,
+  })
   return app
 }
 
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+/** What needs no key: probes, documents, and links to images, which may be signed and are judged where they lead. */
+function isOpen({ url, query }: FastifyRequest): boolean {
+  const path = url.split('?', 1)[0]!
+  const isFile = /^\/api\/v1\/images\/[^/]+\/\d+\.\w+$/.test(path)
+  return OPEN.has(path) || (isFile && (query as { signature?: unknown }).signature !== undefined)
 }

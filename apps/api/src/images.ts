@@ -1,166 +1,285 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type CreateImages,
   ErrorCode,
+  extensionOf,
   type Image,
+  type ImageFormat,
   ImageProgress,
-  ImageRequest,
+  type ImageRequest,
   ImageResult,
+  type ImagesList,
   type ImagesResource,
-  imageBytesKey,
   imageJobId,
-  imageRequestKey,
+  isTerminal,
   knownForSeconds,
-  MAX_SEED,
-  ModelDescription,
-  modelKey,
   parseSize,
   seedOf,
 } from '@sdcpu/contract'
+import type { PictureStore } from '@sdcpu/pictures'
+import type { SafetyCheck } from '@sdcpu/safety'
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import type { Admission } from './admission.ts'
 import { ApiError, fixedMessage } from './api-error.ts'
+import { type Caller, isKeyed, mayAccess } from './caller.ts'
+import { cancelJobs } from './cancel-jobs.ts'
+import type { Forecast } from './forecast.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
+import type { Links } from './links.ts'
+import type { Metrics } from './metrics.ts'
+import type { Models } from './models.ts'
+import type { Queues } from './queues.ts'
 import { type ImagesQueue, reply } from './redis.ts'
+import { type RequestRecord, type RequestRecords, unknownId } from './request-records.ts'
+import { resolveRequest } from './resolve-request.ts'
 
 const ATTEMPTS = 2 // a failure that repeats itself will not go away
-const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, which is when there is room again
-const START_RETRY_AFTER_SECONDS = 5 // a worker takes seconds to minutes to load its model
-
-/** A request as it is kept. */
-const RequestRecord = z.object({ id: z.string(), createdAt: z.string(), request: ImageRequest })
-type RequestRecord = z.infer<typeof RequestRecord>
 
 export type Images = {
-  /** @throws `queue_full`, `model_not_ready`, `unavailable` */
-  create(body: CreateImages): Promise<ImagesResource>
+  /**
+   * `id` is a new one when absent.
+   * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
+   */
+  create(
+    body: CreateImages,
+    caller: Caller,
+    options?: { id?: string; requestId?: string },
+  ): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
-  find(id: string): Promise<ImagesResource>
+  find(id: string, caller: Caller): Promise<ImagesResource>
+  /** Newest first. @throws `invalid_request` when `before` is no cursor, `unavailable` */
+  list(owner: string, page: { limit: number; before?: string }): Promise<ImagesList>
+  /** Cancels what is not drawn yet. @throws `image_not_found`, `unavailable` */
+  cancel(id: string, caller: Caller): Promise<ImagesResource>
+  /** Cancels what is not drawn yet, and forgets the rest. @throws `image_not_found`, `unavailable` */
+  remove(id: string, caller: Caller): Promise<void>
+  /** One image of a request, as it is now. */
+  describe(record: RequestRecord, index: number): Promise<Image>
+  /** A whole request, as it is now. */
+  describeAll(record: RequestRecord): Promise<ImagesResource>
+  /** @throws `image_not_found`, `unavailable` */
+  findRecord(id: string, caller: Caller): Promise<RequestRecord>
   /** @throws `image_not_found`, `image_not_ready`, `expired`, `unavailable` */
-  readBytes(id: string, index: number): Promise<Buffer>
+  readBytes(
+    id: string,
+    index: number,
+    caller: Pick<Caller, 'owner' | 'isStrict'>,
+  ): Promise<{ bytes: Uint8Array; format: ImageFormat }>
 }
 
 /** Admits, queues and reports images. */
 export function createImages({
   redis,
-  queue,
-  model,
+  queues,
+  models,
+  admission,
+  forecast,
+  links,
+  metrics,
+  pictures,
   prefix,
-  queueLimit,
   resultTtlSeconds,
+  records,
+  safety,
 }: {
   redis: Redis
-  queue: ImagesQueue
-  model: string
+  queues: Queues
+  models: Models
+  admission: Admission
+  forecast: Forecast
+  links: Links
+  metrics: Metrics
+  pictures: PictureStore
   prefix: string
-  queueLimit: number
   resultTtlSeconds: number
+  records: RequestRecords
+  safety: SafetyCheck
 }): Images {
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
-  // Size and steps are resolved here from what a worker last announced, rather than later by the worker that
-  // draws: so the 202 tells what will be drawn, and all images of a request are of one shape.
-  async function resolve(body: CreateImages): Promise<ImageRequest> {
-    const announced = await reply(redis.get(modelKey(prefix, model)))
-    const own = announced === null ? undefined : ModelDescription.parse(JSON.parse(announced))
-    const size = body.size ?? (own && `${own.nativeSize}x${own.nativeSize}`)
-    const steps = body.steps ?? own?.defaultSteps
-    if (size === undefined || steps === undefined)
-      throw new ApiError('model_not_ready', 'no announcement', {
-        retryAfterSeconds: START_RETRY_AFTER_SECONDS,
-      })
-    return { ...body, model, seed: body.seed ?? randomInt(MAX_SEED + 1), size, steps }
-  }
-
-  // Two requests at the same moment may both be admitted to the last place: the limit guards against a
-  // flood, and a lock for exactness would cost every request.
-  async function admit(n: number): Promise<void> {
-    const waiting = await reply(queue.getWaitingCount())
-    if (waiting + n <= queueLimit) return
-    throw new ApiError(
-      'queue_full',
-      `${waiting} images are waiting and the limit is ${queueLimit}; there is no room for ${n} more`,
-      { retryAfterSeconds: FULL_RETRY_AFTER_SECONDS },
-    )
-  }
-
-  function enqueue({ id, request }: RequestRecord): Promise<unknown> {
-    const { prompt, n, seed, size, steps } = request
+  async function enqueue(
+    { id, createdAt, request }: RequestRecord,
+    { caller, priority, requestId, indexes = indexesOf(request) }: Turn,
+  ): Promise<void> {
+    const { model, n: _, seed, size, expiresInSeconds, ...drawn } = request
+    const deadlineMs = deadlineOf({ createdAt, request })
+    const expiresAtMs = Number.isFinite(deadlineMs) ? deadlineMs : undefined
+    const queue = queues(model)
+    const jobIds = indexes.map((index) => imageJobId(id, index))
+    await admission.remember(caller, queue, jobIds)
     const age = knownForSeconds(resultTtlSeconds)
-    return queue.addBulk(
-      Array.from({ length: n }, (_, index) => ({
+    const adding = queue.addBulk(
+      indexes.map((index, i) => ({
         name: 'image',
-        data: { version: 1, id, index, prompt, seed: seedOf(seed, index), ...parseSize(size), steps },
+        data: {
+          version: 2,
+          id,
+          index,
+          ...drawn,
+          seed: seedOf(seed, index),
+          ...parseSize(size),
+          expiresAtMs,
+          requestId,
+        },
         opts: {
-          jobId: imageJobId(id, index),
+          jobId: jobIds[i],
+          priority: priority + i,
           attempts: ATTEMPTS,
           removeOnComplete: { age },
           removeOnFail: { age },
         },
       })),
     )
+    await reply(adding)
   }
 
-  async function findRecord(id: string): Promise<RequestRecord> {
-    const record = await reply(redis.get(imageRequestKey(prefix, id)))
-    if (record === null) throw new ApiError('image_not_found', `there are no images with the id ${id}`)
-    return RequestRecord.parse(JSON.parse(record))
+  async function findRecord(id: string, caller: Pick<Caller, 'owner' | 'isStrict'>): Promise<RequestRecord> {
+    const record = await records.find(id)
+    if (!mayAccess(caller, record.owner)) throw unknownId(id)
+    return record
   }
 
-  async function findImage({ id, request }: RequestRecord, index: number): Promise<Image> {
+  async function describeAll(record: RequestRecord, options?: { isFresh: boolean }): Promise<ImagesResource> {
+    const canceled = await records.findCanceled(record.id)
+    const describing = indexesOf(record.request).map((index) =>
+      describeImage(record, index, canceled.has(index)),
+    )
+    const images = await Promise.all(describing)
+    if (images.every(({ status }) => isTerminal(status))) return toResource(record, images)
+    const { outlooks, notice } = await forecast.look(record.request.model, options)
+    const withOutlook = images.map((image) => {
+      if (isTerminal(image.status)) return image
+      const { position, etaSeconds } = outlooks.get(imageJobId(record.id, image.index)) ?? {}
+      return { ...image, etaSeconds, ...(image.status === 'queued' && { position }) }
+    })
+    const isWaiting = images.some(({ status }) => status === 'queued')
+    return { ...toResource(record, withOutlook), ...(isWaiting && { notice }) }
+  }
+
+  async function describeImage(record: RequestRecord, index: number, isCanceled: boolean): Promise<Image> {
+    const { id, request } = record
+    if (isCanceled) return { ...toQueued(request, index), status: 'canceled' }
     const jobId = imageJobId(id, index)
+    const queue = queues(request.model)
     const state = await reply(queue.getJobState(jobId)) // before the job, which then knows at least as much
     const job = await reply(queue.getJob(jobId))
     const progress = ImageProgress.safeParse(job?.progress).data
     const status = toImageStatus(state, progress !== undefined)
     const image = { index, seed: seedOf(request.seed, index), status, steps: request.steps }
+    const isLate = Date.now() > deadlineOf(record)
+    // Where a worker holds it, that worker decides: it may have begun in time.
+    if (isLate && (state === 'unknown' || (status === 'queued' && (await tryRemove(queue, jobId)))))
+      return { ...image, status: 'failed', error: toImageError('deadline_exceeded') }
     if (status === 'running') return { ...image, step: progress?.step }
     if (status === 'failed') return { ...image, error: toImageError(job?.failedReason) }
     if (status !== 'succeeded') return image
-    const { width, height, timingsMs } = ImageResult.parse(job?.returnvalue)
-    const isKept = await reply(redis.exists(imageBytesKey(prefix, id, index)))
+    const {
+      seed: _seed,
+      steps: _steps,
+      batchSize: _batchSize,
+      ...result
+    } = ImageResult.parse(job?.returnvalue)
+    const isKept = await reply(pictures.has({ id, index }))
     return {
       ...image,
-      url: isKept ? `/api/v1/images/${id}/${index}.png` : undefined,
-      width,
-      height,
-      timingsMs,
+      url: isKept ? await urlOf(record, index) : undefined,
+      ...result,
     }
   }
 
+  async function urlOf({ id, owner, request }: RequestRecord, index: number): Promise<string> {
+    const path = `/api/v1/images/${id}/${index}.${extensionOf(request.format)}`
+    return isKeyed(owner) ? `${path}?signature=${await links.sign(id, index)}` : path
+  }
+
+  async function checkPrompt({ prompt, negativePrompt }: ImageRequest): Promise<void> {
+    const { flagged, category } = await safety({ stage: 'prompt', prompt, negativePrompt }).catch((cause) => {
+      throw new ApiError('unavailable', 'no verdict on the prompt', { cause, retryAfterSeconds: 5 })
+    })
+    if (flagged)
+      throw new ApiError('flagged', 'the prompt was refused by the policy of this service', { category })
+  }
+
+  // A request whose caller lost the answer may have lost its jobs, too: Redis can go away between the two.
+  async function resume(record: RequestRecord, caller: Caller): Promise<ImagesResource> {
+    const resource = await describeAll(record)
+    const indexes = resource.images.flatMap(({ error, index }) => (error?.code === 'expired' ? [index] : []))
+    if (indexes.length === 0) return resource
+    await enqueue(record, { caller, priority: 1, indexes })
+    return describeAll(record, { isFresh: true })
+  }
+
+  async function cancel(record: RequestRecord): Promise<void> {
+    const { model, n } = record.request
+    const canceled = await cancelJobs(
+      { redis, queue: queues(model), prefix, resultTtlSeconds },
+      { id: record.id, n },
+    )
+    metrics.imagesCanceled.inc({ model }, canceled)
+  }
+
   return {
-    async create(body) {
-      const request = await resolve(body)
-      await admit(request.n)
-      const record: RequestRecord = { id: randomUUID(), createdAt: new Date().toISOString(), request }
-      const ttlSeconds = knownForSeconds(resultTtlSeconds)
+    findRecord,
+    describeAll,
+
+    async create(body, caller, { id = randomUUID(), requestId } = {}) {
+      const known = await records.findMaybe(id)
+      if (known) return resume(known, caller)
+      const request = resolveRequest(body, await models.choose(body.model))
+      await checkPrompt(request)
+      const priority = await admission.admit({ caller, ...request })
+      const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
       // Before the jobs, so that no image is ever drawn that cannot be found.
-      await reply(redis.set(imageRequestKey(prefix, record.id), JSON.stringify(record), 'EX', ttlSeconds))
-      await reply(enqueue(record))
-      return toResource(
-        record,
-        Array.from({ length: request.n }, (_, index) => toQueued(request, index)),
-      )
+      if (!(await records.save(record))) return resume(await records.find(id), caller)
+      await enqueue(record, { caller, priority, requestId })
+      metrics.imagesRequested.inc({ model: request.model }, request.n)
+      return describeAll(record, { isFresh: true })
     },
 
-    async find(id) {
-      const record = await findRecord(id)
-      const indexes = Array.from({ length: record.request.n }, (_, index) => index)
-      return toResource(record, await Promise.all(indexes.map((index) => findImage(record, index))))
+    async find(id, caller) {
+      return describeAll(await findRecord(id, caller))
     },
 
-    async readBytes(id, index) {
-      const bytes = await reply(redis.getBuffer(imageBytesKey(prefix, id, index)))
-      if (bytes) return bytes
-      const record = await findRecord(id)
+    async list(owner, page) {
+      const { records: found, next } = await records.list(owner, page)
+      return { requests: await Promise.all(found.map((record) => describeAll(record))), next }
+    },
+
+    async cancel(id, caller) {
+      const record = await findRecord(id, caller)
+      await cancel(record)
+      return describeAll(record)
+    },
+
+    async remove(id, caller) {
+      const record = await findRecord(id, caller)
+      await cancel(record)
+      // The record last: should this end half way, it can be asked for again.
+      for (let index = 0; index < record.request.n; index++) {
+        await reply(queues(record.request.model).remove(imageJobId(id, index)))
+        await reply(pictures.remove({ id, index }))
+      }
+      await records.remove(record)
+    },
+
+    async describe(record, index) {
+      return describeImage(record, index, (await records.findCanceled(record.id)).has(index))
+    },
+
+    async readBytes(id, index, caller) {
+      const record = await findRecord(id, caller)
       if (index >= record.request.n)
         throw new ApiError(
           'image_not_found',
           `there is no image ${index} in ${id}; it has ${record.request.n}`,
         )
-      const { status } = await findImage(record, index)
+      const bytes = await reply(pictures.read({ id, index }))
+      if (bytes) return { bytes, format: record.request.format }
+      const canceled = await records.findCanceled(id)
+      const { status } = await describeImage(record, index, canceled.has(index))
       if (status === 'failed')
         throw new ApiError('image_not_found', `image ${index} of ${id} could not be drawn`)
+      if (status === 'canceled') throw new ApiError('image_not_found', `image ${index} of ${id} was canceled`)
       if (status !== 'succeeded')
         throw new ApiError('image_not_ready', `image ${index} of ${id} is ${status}`)
       throw new ApiError(
@@ -169,6 +288,23 @@ export function createImages({
       )
     },
   }
+}
+
+/** In whose turn images are drawn. */
+type Turn = { caller: Caller; priority: number; requestId?: string; indexes?: number[] }
+
+/** When a request is not worth drawing any more. */
+function deadlineOf({ createdAt, request }: Pick<RequestRecord, 'createdAt' | 'request'>): number {
+  return Date.parse(createdAt) + (request.expiresInSeconds ?? Infinity) * 1000
+}
+
+/** Whether nobody held the job, and it is gone now. */
+async function tryRemove(queue: ImagesQueue, jobId: string): Promise<boolean> {
+  return (await reply(queue.remove(jobId))) === 1
+}
+
+function indexesOf({ n }: ImageRequest): number[] {
+  return Array.from({ length: n }, (_, index) => index)
 }
 
 function toResource({ id, createdAt, request }: RequestRecord, images: Image[]): ImagesResource {
@@ -183,6 +319,7 @@ function toQueued({ seed, steps }: ImageRequest, index: number): Image {
 function toImageError(failedReason: string | undefined): NonNullable<Image['error']> {
   if (failedReason === undefined)
     return { code: 'expired', message: 'Nothing is known of this image any more.' }
-  const code = ErrorCode.safeParse(failedReason).data ?? 'generation_failed'
-  return { code, message: fixedMessage(code) }
+  const [reason, category] = failedReason.split(':') // a worker says with `flagged` what for
+  const code = ErrorCode.safeParse(reason).data ?? 'generation_failed'
+  return { code, message: fixedMessage(code), ...(code === 'flagged' && category && { category }) }
 }

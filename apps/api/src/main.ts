@@ -1,20 +1,28 @@
+import { connectRedis } from '@sdcpu/redis'
+import { type ApiKey, readApiKeys } from './api-keys.ts'
 import { buildApp } from './app.ts'
 import { type ApiConfig, loadConfig, maskSecrets } from './config.ts'
-import { connectRedis, openQueue } from './redis.ts'
+import { openQueues } from './queues.ts'
 
-function readConfig(): ApiConfig {
+function readConfig(): { config: ApiConfig; apiKeys: ApiKey[] | undefined } {
   try {
-    return loadConfig()
+    const config = loadConfig()
+    return { config, apiKeys: readApiKeys(config) }
   } catch (error) {
     console.error((error as Error).message)
     process.exit(1)
   }
 }
 
-const config = readConfig()
-const redis = connectRedis(config.REDIS_URL)
-const queue = openQueue(redis, { model: config.MODEL, prefix: config.REDIS_PREFIX })
-const app = buildApp({ redis, queue, config })
+const { config, apiKeys } = readConfig()
+const redis = connectRedis(config, { patience: 'none' })
+const queues = openQueues(redis, { prefix: config.REDIS_PREFIX })
+const openConnection = () => {
+  const connection = connectRedis(config, { patience: 'endless' })
+  connection.on('error', () => {}) // the one above reports the same
+  return connection
+}
+const app = buildApp({ redis, queues, openConnection, apiKeys, config })
 redis.on('error', ({ message }) => app.log.warn(`Redis connection: ${message}`))
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const)

@@ -1,19 +1,10 @@
 import { type ImageJob, type ImageResult, imagesQueueName } from '@sdcpu/contract'
 import { Queue } from 'bullmq'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { ApiError } from './api-error.ts'
 
 const REPLY_TIMEOUT_MS = 3000 // Redis answers in under a millisecond; past this a caller is better told
 const RETRY_AFTER_SECONDS = 2 // as long as the longest wait between two tries to connect
-
-/** Connects to Redis so that a command fails at once while the connection is lost: callers are waiting. */
-export function connectRedis(url: string): Redis {
-  return new Redis(url, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (attempt) => Math.min(attempt * 200, 2000),
-  })
-}
 
 /** Opens the queue of a model's images on a connection of ours. */
 export function openQueue(redis: Redis, { model, prefix }: { model: string; prefix: string }): ImagesQueue {

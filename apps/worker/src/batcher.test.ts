@@ -33,6 +33,19 @@ it('puts only one group in a batch', async () => {
   ])
 })
 
+it('keeps a batch as small as its inputs ask for', async () => {
+  const calls: number[][] = []
+  const { submit } = createBatcher<number, number>(
+    async (inputs) => {
+      calls.push(inputs)
+      return inputs
+    },
+    { maxSize: 4, maxSizeOf: (input) => input, windowMs: 1, groupOf: String },
+  )
+  await Promise.all([2, 2, 2, 1, 1, 9, 9, 9, 9, 9].map(submit))
+  expect(calls).toEqual([[2, 2], [2], [1], [1], [9, 9, 9, 9], [9]])
+})
+
 it('serves a rare group when its turn comes, however many others follow', async () => {
   const { submit, calls } = tensBatcher({ maxSize: 2 })
   const all = [1, 2, 99, 3, 4, 5, 6].map(submit)

@@ -16,7 +16,18 @@ export type Batcher<Input, Output> = {
  */
 export function createBatcher<Input, Output>(
   run: (inputs: Input[]) => Promise<Output[]>,
-  { maxSize, windowMs, groupOf }: { maxSize: number; windowMs: number; groupOf: (input: Input) => string },
+  {
+    maxSize,
+    maxSizeOf = () => maxSize,
+    windowMs,
+    groupOf,
+  }: {
+    maxSize: number
+    /** How many inputs like this one a batch may have, where that is less. */
+    maxSizeOf?: (input: Input) => number
+    windowMs: number
+    groupOf: (input: Input) => string
+  },
 ): Batcher<Input, Output> {
   let waiting: Entry<Input, Output>[] = []
   let draining = false
@@ -25,7 +36,7 @@ export function createBatcher<Input, Output>(
   async function drain(): Promise<void> {
     draining = true
     while (waiting.length > 0) {
-      if (next().length < maxSize) await sleep(windowMs)
+      if (next().length < sizeOf(waiting[0]!)) await sleep(windowMs)
       const batch = next()
       waiting = waiting.filter((entry) => !batch.includes(entry))
       if (batch.length > 0) await settle(batch)
@@ -37,7 +48,11 @@ export function createBatcher<Input, Output>(
     const [oldest] = waiting
     if (!oldest) return []
     const group = groupOf(oldest.input)
-    return waiting.filter((entry) => groupOf(entry.input) === group).slice(0, maxSize)
+    return waiting.filter((entry) => groupOf(entry.input) === group).slice(0, sizeOf(oldest))
+  }
+
+  function sizeOf({ input }: Entry<Input, Output>): number {
+    return Math.min(maxSize, maxSizeOf(input))
   }
 
   async function settle(batch: Entry<Input, Output>[]): Promise<void> {

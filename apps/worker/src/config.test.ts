@@ -13,6 +13,15 @@ it('takes an empty value for an absent one', () => {
   expect(config.THREADS).toBeUndefined()
 })
 
+it.each([
+  [{ MODEL: 'stabilityai/sdxl-turbo@main' }, 'stabilityai/sdxl-turbo'],
+  [{ MODEL: '/srv/models/fox.safetensors' }, 'fox'],
+  [{ MODEL: 'models/demo' }, 'demo'], // there is such a folder where tests run
+  [{ MODEL: '/srv/models/fox', MODEL_NAME: 'Fox v2' }, 'Fox v2'],
+])('offers the model of %j as %s', (model, name) => {
+  expect(loadConfig({ ...env, ...model }).MODEL_NAME).toBe(name)
+})
+
 it('names every fault at once', () => {
   const load = () => loadConfig({ REDIS_URL: 'http://a', BATCH_MAX_SIZE: '99' })
   expect(load).toThrow(/REDIS_URL/)

@@ -1,4 +1,4 @@
-import { startEngine } from '@sdcpu/diffusion'
+import { chooseThreads, startEngine } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { loadConfig, type WorkerConfig } from './config.ts'
 import { runWorker } from './run-worker.ts'
@@ -23,6 +23,7 @@ await runWorker(config, async (report) => {
     hub: await readHubOptions(config),
     onProgress: ({ message }) => report(message),
   })
-  report('loading the model')
-  return startEngine({ modelDir: dir, threads: config.THREADS })
+  const { threads, reason } = chooseThreads(config.THREADS)
+  report(`loading the model for ${reason}`)
+  return startEngine({ modelDir: dir, threads, check: config.MODEL_CHECK })
 })

@@ -5,8 +5,14 @@ import {
   type ImageResult,
   imageBytesKey,
   imagesQueueName,
+  MODEL_ALIVE_SECONDS,
   ModelDescription,
+  modelAliveKey,
   modelKey,
+  modelNamesKey,
+  WorkerStatus,
+  workerKey,
+  workersKey,
 } from '@sdcpu/contract'
 import { Queue, QueueEvents } from 'bullmq'
 import { Redis } from 'ioredis'
@@ -52,7 +58,7 @@ function setUp() {
       lines.push(...parts.map((part) => JSON.parse(part)))
     })
     const line = (msg: string) =>
-      vi.waitUntil(() => lines.find((one) => one.msg === msg), { timeout: 20_000, interval: 20 })
+      vi.waitUntil(() => lines.find((one) => one.msg === msg), { timeout: 60_000, interval: 20 })
     return { child, lines, line }
   }
 
@@ -77,16 +83,79 @@ it('announces its model and is ready, which /readyz says', async () => {
   await worker.line('ready')
   const announced = JSON.parse((await redis.get(modelKey(prefix, 'demo'))) ?? 'null')
   expect(ModelDescription.parse(announced)).toEqual({
-    name: 'demo',
-    plan: 'fp32',
-    nativeSize: 64,
-    defaultSteps: 2,
+    ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 64, sizes: ['64x64'] },
+    ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
+    timestepSpacing: 'trailing',
+    licence: { id: 'mit', link: 'https://opensource.org/license/mit' },
   })
+  expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['demo'])
+  const ttl = await redis.ttl(modelAliveKey(prefix, 'demo'))
+  expect(ttl).toBeGreaterThan(40)
+  expect(ttl).toBeLessThanOrEqual(MODEL_ALIVE_SECONDS)
   const listening = worker.lines.find(({ msg }) => msg.startsWith('Server listening at'))
   const origin = listening?.msg.split(' ').at(-1)
   expect((await fetch(`${origin}/healthz`)).status).toBe(200)
   expect((await fetch(`${origin}/readyz`)).status).toBe(200)
 })
+
+it('goes on telling that it lives, and what of its model', async () => {
+  const { redis, prefix, start } = setUp()
+  await start().line('ready')
+  const keys = [modelAliveKey(prefix, 'demo'), modelKey(prefix, 'demo'), modelNamesKey(prefix)]
+  await redis.del(keys)
+  await vi.waitUntil(async () => (await redis.exists(keys)) === 3, { timeout: 45_000, interval: 200 })
+}, 90_000)
+
+it('offers a model by the name it is given, in a queue of that name', async () => {
+  const { url, redis, prefix, start } = setUp()
+  const queue = new Queue(imagesQueueName('Fox v2'), { connection: redis, prefix })
+  cleanups.push(() => queue.close())
+  const events = new QueueEvents(queue.name, { connection: { url }, prefix })
+  await events.waitUntilReady()
+  cleanups.push(() => events.close())
+  await start({ MODEL: '/srv/models/fox', MODEL_NAME: 'Fox v2' }).line('ready')
+  const shape = { width: 64, height: 64, steps: 1 }
+  const job = await queue.add('image', { version: 1, id: 'fox', index: 0, prompt: 'x', seed: 7, ...shape })
+  await job.waitUntilFinished(events)
+  expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['Fox v2'])
+})
+
+it('gives signs of life while it lives, and takes them back when it ends', async () => {
+  const { redis, prefix, start } = setUp()
+  const worker = start({ THREADS: '3', BATCH_MAX_SIZE: '2' })
+  await worker.line('ready')
+  const [id] = await redis.smembers(workersKey(prefix, 'demo'))
+  const sign = JSON.parse((await redis.get(workerKey(prefix, 'demo', id!))) ?? 'null')
+  expect(WorkerStatus.parse(sign)).toMatchObject({ id, plan: 'fp32', threads: 3, batchMaxSize: 2 })
+  expect(await redis.ttl(workerKey(prefix, 'demo', id!))).toBeGreaterThan(5)
+  worker.child.kill('SIGTERM')
+  expect(await once(worker.child, 'exit')).toEqual([0, null])
+  expect(await redis.exists(workerKey(prefix, 'demo', id!), workersKey(prefix, 'demo'))).toBe(0)
+}, 120_000)
+
+it('tells Prometheus what it drew, and names no prompt in its log', async () => {
+  const { queue, start, add } = setUp()
+  const worker = start()
+  await worker.line('ready')
+  await add(0, 'a secret garden')
+  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(1), 10_000)
+  const drew = await worker.line('drew a batch')
+  expect(drew.images).toEqual([{ job: 'fox-0' }])
+  expect(JSON.stringify(worker.lines)).not.toContain('secret')
+  const listening = worker.lines.find(({ msg }) => msg.startsWith('Server listening at'))
+  const body = await (await fetch(`${listening?.msg.split(' ').at(-1)}/metrics`)).text()
+  for (const line of [
+    'sd_images_total{outcome="succeeded"} 1',
+    'sd_steps_total 4',
+    'sd_batch_draw_seconds_count 1',
+    'sd_image_wait_seconds_count 1',
+    'sd_batch_fill_ratio_sum 0.25',
+    'sd_stage_seconds_count{stage="denoise_step"} 4',
+    'sd_wasted_cpu_seconds_total 0',
+  ])
+    expect(body).toContain(line)
+  expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
+}, 120_000)
 
 it('says what it is doing until it is ready', async () => {
   const { start } = setUp()
@@ -131,7 +200,7 @@ it('loses no image when the worker drawing it is killed: another draws it within
     waiting: 0,
   })
   expect(completed).toEqual(['fox-0'])
-}, 60_000)
+}, 180_000)
 
 it('finishes its batch on SIGTERM, puts back what it held and exits with 0', async () => {
   const { queue, start, add, begun } = setUp()
@@ -145,7 +214,7 @@ it('finishes its batch on SIGTERM, puts back what it held and exits with 0', asy
   expect(await once(worker.child, 'exit')).toEqual([0, null])
   expect(await queue.getJobState('fox-0')).toBe('completed')
   expect(await queue.getJobState('fox-1')).toBe('waiting')
-}, 20_000)
+}, 120_000)
 
 it('exits with 1 when the batch outlasts the grace', async () => {
   const { start, add, begun } = setUp()
@@ -155,7 +224,7 @@ it('exits with 1 when the batch outlasts the grace', async () => {
   await begun()
   worker.child.kill('SIGTERM')
   expect(await once(worker.child, 'exit')).toEqual([1, null])
-}, 30_000)
+}, 120_000)
 
 it('gives up an image that kills every worker, and draws all others', async () => {
   const { queue, start, add } = setUp()
@@ -175,7 +244,7 @@ it('gives up an image that kills every worker, and draws all others', async () =
     })
   }
   keepOneRunning()
-  await vi.waitUntil(async () => (await queue.getCompletedCount()) === 9, { timeout: 50_000, interval: 100 })
+  await vi.waitUntil(async () => (await queue.getCompletedCount()) === 9, { timeout: 120_000, interval: 100 })
   await vi.waitUntil(async () => (await queue.getJobState('fox-1')) === 'failed', {
     timeout: 10_000,
     interval: 100,
@@ -183,7 +252,7 @@ it('gives up an image that kills every worker, and draws all others', async () =
   stopped = true
   expect(deaths).toBe(3)
   expect((await queue.getJob('fox-1'))?.failedReason).toBe('generation_failed')
-}, 60_000)
+}, 180_000)
 
 it('exits with 1 when its engine dies', async () => {
   const { start, add } = setUp()
@@ -192,4 +261,4 @@ it('exits with 1 when its engine dies', async () => {
   await add(0, 'die')
   expect(await once(worker.child, 'exit')).toEqual([1, null])
   expect(worker.lines.at(-1)?.msg).toBe('the engine died')
-}, 20_000)
+}, 120_000)

@@ -1,13 +1,15 @@
-import { MODEL_TTL_SECONDS, type ModelDescription, modelKey } from '@sdcpu/contract'
 import type { Engine } from '@sdcpu/diffusion'
-import type { Redis } from 'ioredis'
+import { connectRedis } from '@sdcpu/redis'
+import { ANNOUNCE_INTERVAL_MS, announce } from './announce.ts'
 import { maskSecrets, type WorkerConfig } from './config.ts'
+import { type EngineHost, hostEngine } from './engine-host.ts'
 import { buildHealth } from './health.ts'
+import { createMemoryTable, type MemoryTable, readMemoryLimit } from './memory.ts'
+import { addMetrics } from './metrics.ts'
 import { type Processor, startProcessor } from './processor.ts'
-import { connectRedis } from './redis.ts'
+import { type SignOfLife, startSignOfLife } from './sign-of-life.ts'
 
-const WARM_UP = { prompt: 'warm-up', seed: 0, width: 64, height: 64, steps: 1 } // the smallest image there is
-const ANNOUNCE_INTERVAL_MS = 3_600_000
+const RECYCLE_SHARE = 0.85 // of the memory there is
 
 /**
  * Runs a worker from start to the end of its process: answers probes at once, opens the engine, draws a
@@ -18,35 +20,56 @@ export async function runWorker(
   config: WorkerConfig,
   openEngine: (report: (message: string) => void) => Promise<Engine>,
 ): Promise<void> {
+  const served = { name: config.MODEL_NAME, prefix: config.REDIS_PREFIX }
   let waitingFor: string | undefined = 'starting'
   let stopping = false
   let processor: Processor | undefined
-  let engine: Engine | undefined
+  let engine: EngineHost | undefined
+  let memory: MemoryTable | undefined
+  let signOfLife: SignOfLife | undefined
 
-  const redis = connectRedis(config.REDIS_URL)
+  const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
+  const metrics = addMetrics(health)
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal))
 
   log.info({ config: maskSecrets(config) }, 'starting')
   try {
     await health.listen({ port: config.WORKER_PORT, host: config.HOST })
-    engine = await openEngine(report)
+    const limitBytes = config.MEMORY_LIMIT_BYTES ?? readMemoryLimit()
+    engine = await hostEngine(() => openEngine(report), {
+      maxRssBytes: config.MAX_RSS_BYTES ?? limitBytes * RECYCLE_SHARE,
+      log,
+      onRecycle: () => metrics.engineRestarts.inc({ reason: 'memory' }),
+    })
     report('drawing a warm-up image')
     void engine.died.then((err) => exit(1, { err }, 'the engine died'))
-    await engine.generate([WARM_UP])
+    memory = await warmUp(engine, limitBytes)
     report('announcing the model')
-    await announce(redis, config, engine)
+    await announce(redis, engine.model, served)
   } catch (err) {
     if (!stopping) exit(1, { err }, 'could not start')
     return
   }
   if (stopping) return
   setInterval(renew, ANNOUNCE_INTERVAL_MS, engine).unref()
-  processor = startProcessor({ engine, redis, config, log })
+  signOfLife = await startSignOfLife({ engine, memory, redis, config, log })
+  processor = startProcessor({
+    engine,
+    memory,
+    redis,
+    config,
+    log,
+    workerId: signOfLife.id,
+    metrics,
+    onDrawn: signOfLife.countDrawn,
+  })
   waitingFor = undefined
-  log.info({ model: engine.model, loadMs: engine.loadMs }, 'ready')
+  const model = { ...engine.model, name: config.MODEL_NAME }
+  const { threads, loadMs } = engine
+  log.info({ model, threads, loadMs, rssBytes: process.memoryUsage.rss() }, 'ready')
 
   function report(message: string): void {
     if (!stopping) waitingFor = message
@@ -54,8 +77,11 @@ export async function runWorker(
   }
 
   function renew(engine: Engine): void {
-    // The announcement holds for far longer than until the next try.
-    announce(redis, config, engine).catch((err) => log.warn({ err }, 'could not renew the announcement'))
+    // It holds for longer than until the next try. While Redis is away tries would only pile up.
+    if (redis.status !== 'ready') return
+    announce(redis, engine.model, served).catch((err) =>
+      log.warn({ err }, 'could not renew the announcement'),
+    )
   }
 
   async function shutDown(signal: string): Promise<void> {
@@ -71,6 +97,7 @@ export async function runWorker(
       'the batch outlasted the grace; its jobs return by stalling',
     ).unref()
     await processor?.drain()
+    await signOfLife?.stop()
     await engine?.close()
     exit(0, {}, 'stopped')
   }
@@ -81,9 +108,11 @@ export async function runWorker(
   }
 }
 
-async function announce(redis: Redis, config: WorkerConfig, engine: Engine): Promise<void> {
-  const { plan, nativeSize, defaultSteps } = engine.model
-  const description: ModelDescription = { name: config.MODEL, plan, nativeSize, defaultSteps }
-  const key = modelKey(config.REDIS_PREFIX, config.MODEL)
-  await redis.set(key, JSON.stringify(description), 'EX', MODEL_TTL_SECONDS)
+/** Draws an image of the model's own size: it pays what the first one costs, and tells how much memory a pixel takes. */
+async function warmUp({ model, generate }: Engine, limitBytes: number): Promise<MemoryTable> {
+  const memory = createMemoryTable({ limitBytes })
+  const side = model.nativeSize
+  const image = { prompt: 'warm-up', seed: 0, width: side, height: side, steps: 1 }
+  await memory.measure({ pixels: side * side, images: 1 }, () => generate([image]))
+  return memory
 }

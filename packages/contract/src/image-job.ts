@@ -1,9 +1,15 @@
 import { z } from 'zod'
-import { ImageTimings } from './images-resource.ts'
+import { TIMESTEP_SPACINGS } from './create-images.ts'
+import { ImageFormat } from './image-format.ts'
+import { ImageTimings, PromptTokens } from './images-resource.ts'
+import { SAMPLER_NAMES } from './samplers.ts'
 
-/** Payload of one job: one image. Carries a version so that old and new workers can share a queue. */
+/**
+ * Payload of one job: one image. Carries a version so that old and new workers can share a queue: a worker fails one it
+ * does not know rather than draw another picture. Version 1 had no fields after `steps`.
+ */
 export const ImageJob = z.object({
-  version: z.literal(1),
+  version: z.literal([1, 2]),
   id: z.string(),
   index: z.int().min(0),
   prompt: z.string(),
@@ -11,6 +17,17 @@ export const ImageJob = z.object({
   width: z.int().min(1),
   height: z.int().min(1),
   steps: z.int().min(1),
+  sampler: z.enum(SAMPLER_NAMES).optional(),
+  guidance: z.number().min(0).optional(),
+  negativePrompt: z.string().optional(),
+  emphasis: z.boolean().optional(),
+  timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
+  /** PNG when absent, as in jobs of an older API. */
+  format: ImageFormat.optional(),
+  /** Of the HTTP request that asked for it, for logs. */
+  requestId: z.string().optional(),
+  /** Milliseconds since 1970; not begun after that. */
+  expiresAtMs: z.number().optional(),
 })
 export type ImageJob = z.infer<typeof ImageJob>
 
@@ -18,7 +35,12 @@ export type ImageJob = z.infer<typeof ImageJob>
  * Progress of a job. `begun` counts how often an engine began to draw it, and outlives a crash: it tells a
  * job that was drawn when its worker died from one that was only held by it.
  */
-export const ImageProgress = z.object({ begun: z.int().min(1), step: z.int().min(0) })
+export const ImageProgress = z.object({
+  begun: z.int().min(1),
+  step: z.int().min(0),
+  /** Id of the worker that draws it. */
+  worker: z.string().optional(),
+})
 export type ImageProgress = z.infer<typeof ImageProgress>
 
 /** What a worker returns for a job whose bytes it has stored. */
@@ -29,14 +51,7 @@ export const ImageResult = z.object({
   steps: z.int(),
   timingsMs: ImageTimings,
   batchSize: z.int(),
+  ...PromptTokens.shape,
+  warnings: z.array(z.string()).optional(),
 })
 export type ImageResult = z.infer<typeof ImageResult>
-
-/** What a worker announces of the model it serves. */
-export const ModelDescription = z.object({
-  name: z.string(),
-  plan: z.string(),
-  nativeSize: z.int(),
-  defaultSteps: z.int(),
-})
-export type ModelDescription = z.infer<typeof ModelDescription>

@@ -4,28 +4,43 @@ import type { Model } from './model.ts'
 
 export type Pixels = { rgb: Uint8Array; width: number; height: number }
 
+export type DecodeOptions = {
+  /** Asked before each graph; what is decoded of an image that is given up is nothing. */
+  isAborted?: (image: number) => boolean
+}
+
 /**
  * Decodes latents [images, channels, height / 8, width / 8] to 8-bit RGB, one image after another: the decoder's
  * feature maps are the largest of the whole pipeline, and a batch would multiply them.
  */
-export async function decode(model: Model, latents: Float32Array, shape: LatentShape): Promise<Pixels[]> {
+export async function decode(
+  model: Model,
+  latents: Float32Array,
+  shape: LatentShape,
+  { isAborted = () => false }: DecodeOptions = {},
+): Promise<(Pixels | undefined)[]> {
   const { scalingFactor } = model.manifest.vae
   const one = { ...shape, batch: 1 }
   const valuesPerImage = latents.length / shape.batch
-  const images: Pixels[] = []
+  const images: (Pixels | undefined)[] = []
   for (let image = 0; image < shape.batch; image++) {
     const values = latents.subarray(image * valuesPerImage, (image + 1) * valuesPerImage)
     const scaled = toChannelsLast(values, one).map((value) => value / scalingFactor)
-    images.push(
-      toRgb(await runDecoder(model, { data: scaled, dims: [1, shape.height, shape.width, shape.channels] })),
-    )
+    const input = { data: scaled, dims: [1, shape.height, shape.width, shape.channels] }
+    const decoded = await runDecoder(model, input, () => isAborted(image))
+    images.push(decoded && toRgb(decoded))
   }
   return images
 }
 
-async function runDecoder(model: Model, latents: FloatTensor): Promise<FloatTensor> {
+async function runDecoder(
+  model: Model,
+  latents: FloatTensor,
+  isAborted: () => boolean,
+): Promise<FloatTensor | undefined> {
   let features = latents
   for (const graph of model.decoder) {
+    if (isAborted()) return undefined
     const outputs = await graph.run({ latents: features, features })
     features = outputs.features_out ?? outputs.pixels!
   }

@@ -1,5 +1,5 @@
 import { type Conditioning, encodeChunkedPrompts, zerosLike } from './encode-prompts.ts'
-import type { ImageInput } from './engine.ts'
+import type { ImageInput, TokenCounts } from './engine.ts'
 import type { Model } from './model.ts'
 import { type ChunkedPrompt, chunkPrompt } from './prompt-chunks.ts'
 
@@ -16,7 +16,7 @@ export type ConditioningGroup = {
 export type EncodedBatch = {
   groups: ConditioningGroup[]
   /** Tokens of each image's prompts; the negative prompt's only where it is used. */
-  tokenCounts: { prompt: number; negativePrompt?: number }[]
+  tokenCounts: TokenCounts[]
 }
 
 type PromptInput = Pick<ImageInput, 'prompt' | 'negativePrompt' | 'emphasis'>
@@ -38,6 +38,7 @@ export async function encodeBatch(
   const tokenCounts = pairs.map(({ positive, negative }) => ({
     prompt: positive.tokenCount,
     ...(negative && { negativePrompt: negative.tokenCount }),
+    chunks: chunkCount({ positive, negative }),
   }))
   return { groups, tokenCounts }
 }
@@ -54,11 +55,11 @@ function chunkPair(model: Model, input: PromptInput, guided: boolean): ChunkedPa
 }
 
 function groupByLength(pairs: ChunkedPair[]): Map<number, number[]> {
-  return Map.groupBy(pairs.keys(), (image) => {
-    const { positive, negative } = pairs[image]!
-    return Math.max(positive.chunks.length, negative?.chunks.length ?? 0)
-  })
+  return Map.groupBy(pairs.keys(), (image) => chunkCount(pairs[image]!))
 }
+
+const chunkCount = ({ positive, negative }: ChunkedPair) =>
+  Math.max(positive.chunks.length, negative?.chunks.length ?? 0)
 
 async function encodeGroup(
   model: Model,

@@ -35,14 +35,14 @@ export async function encodeChunkedPrompts(
   const known = new Map<string, Conditioning>()
   const missing: ChunkedPrompt[] = []
   for (const [key, prompt] of unique) {
-    const cached = model.caches.embeddings.get(cacheKey(key, count))
+    const cached = model.embeddings.get(cacheKey(key, count))
     if (cached) known.set(key, cached)
     else missing.push(prompt)
   }
   if (missing.length > 0)
     for (const [i, conditioning] of (await encodeEach(model, missing, count)).entries()) {
       const { key } = missing[i]!
-      model.caches.embeddings.set(cacheKey(key, count), conditioning)
+      model.embeddings.set(cacheKey(key, count), conditioning)
       known.set(key, conditioning)
     }
   const rows = prompts.map(({ key }) => known.get(key)!)

@@ -1,3 +1,4 @@
+import type { ModelCheck } from './check-files.ts'
 import type { DrawnImage, EngineStats, ImageInput, ModelInfo } from './engine.ts'
 
 /** What the engine's thread is started with. */
@@ -6,9 +7,12 @@ export type EngineOptions = {
   modelDir: string
   /** Threads ONNX Runtime computes with. */
   threads: number
+  /** How the model's files are checked. */
+  check: ModelCheck
 }
 
-export type ToEngine = { inputs: ImageInput[] }
+/** `aborted` is shared memory, because a thread that computes reads no messages: 1 where an input is given up. */
+export type ToEngine = { inputs: ImageInput[]; aborted: Int32Array }
 
 export type FromEngine =
   | { kind: 'ready'; model: ModelInfo; loadMs: number; stats: EngineStats }

@@ -7,13 +7,13 @@ import { describeModel, loadModel } from './model.ts'
 const port = parentPort!
 const send = (message: FromEngine, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 
-const { modelDir, threads } = workerData as EngineOptions
+const { modelDir, threads, check } = workerData as EngineOptions
 const started = performance.now()
-const model = await loadModel(modelDir, { threads })
+const model = await loadModel(modelDir, { threads, check })
 const stats = (): EngineStats => ({
   caches: {
-    embeddings: model.caches.embeddings.stats(),
-    promptKeys: model.caches.promptKeys.stats(),
+    embeddings: model.embeddings.stats(),
+    promptKeys: model.promptKeys.stats(),
   },
 })
 send({
@@ -23,9 +23,12 @@ send({
   stats: stats(),
 })
 
-port.on('message', async ({ inputs }: ToEngine) => {
+port.on('message', async ({ inputs, aborted }: ToEngine) => {
   try {
-    const images = await generate(model, inputs, { onStep: (step) => send({ kind: 'step', step }) })
+    const images = await generate(model, inputs, {
+      onStep: (step) => send({ kind: 'step', step }),
+      isAborted: (image) => Atomics.load(aborted, image) === 1,
+    })
     send(
       { kind: 'drawn', images, stats: stats() },
       images.map((image) => image.png.buffer as ArrayBuffer),

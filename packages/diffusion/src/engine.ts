@@ -1,5 +1,7 @@
 import type { CacheStats } from './byte-cache.ts'
+import type { Licence, Recommended } from './manifest.ts'
 import type { SamplerName } from './sampler-table.ts'
+import type { TimestepSpacing } from './scheduler-config.ts'
 
 /** One picture to draw. */
 export type ImageInput = {
@@ -9,16 +11,18 @@ export type ImageInput = {
   /** Pixels, a multiple of 8. */
   width: number
   height: number
-  /** Denoising steps, 1 to 8. */
+  /** Denoising steps, 1 to what the sampler has noise levels for. */
   steps: number
-  /** Any spelling `samplerNamed` knows; the model's own sampler when absent. */
+  /** Any spelling `samplerNamed` knows; the one recommended for the model when absent. */
   sampler?: string
-  /** Classifier-free guidance; 1, the default, and less are none. Above 1 a picture costs twice the denoising. */
+  /** Classifier-free guidance; 1 and less are none, absent is the model's. Above 1 a picture costs twice the denoising. */
   guidance?: number
   /** What the picture shall not show; without effect where there is no guidance. */
   negativePrompt?: string
   /** Whether brackets weigh words, as AUTOMATIC1111 reads them, rather than being words; false when absent. */
   emphasis?: boolean
+  /** Where the sampler's timesteps lie; the model's when absent, and without effect on samplers that do not ask. */
+  timestepSpacing?: TimestepSpacing
 }
 
 /** Milliseconds spent on the batch a picture was drawn in. */
@@ -34,11 +38,16 @@ export type DrawnImage = {
   /** Own name of the sampler it was drawn with. */
   sampler?: SamplerName
   guidance?: number
-  /** Tokens of the prompt, and of the negative prompt where it had effect, without start and end. */
-  tokenCounts?: { prompt: number; negativePrompt?: number }
+  /**
+   * Tokens of the prompt, and of the negative prompt where it had effect, without start and end; and how many chunks
+   * of 75 they were encoded in.
+   */
+  tokenCounts?: TokenCounts
   /** What of the input had no effect, a sentence each. */
   warnings?: string[]
 }
+
+export type TokenCounts = { prompt: number; negativePrompt?: number; chunks: number }
 
 /** What the compiled model says of itself; read from its `model.json`. */
 export type ModelInfo = {
@@ -47,7 +56,8 @@ export type ModelInfo = {
   plan: string
   /** Size it was trained for, in pixels. */
   nativeSize: number
-  defaultSteps: number
+  recommended: Recommended
+  licence?: Licence
 }
 
 /** What the engine kept of earlier prompts, as of the last picture. */
@@ -63,11 +73,19 @@ export type EngineStats = {
 export type GenerateOptions = {
   /** Called after each denoising step with the number of steps done (1 to steps). */
   onStep?: (step: number) => void
+  /**
+   * One per input. An input whose signal aborts is given up before the next denoising step, or before the next segment
+   * of the model where nothing else is left to draw; what is returned for it has an empty `png`. Its batch mates are
+   * drawn as if nothing had happened.
+   */
+  signals?: (AbortSignal | undefined)[]
 }
 
 /** Draws pictures on a thread of its own, because onnxruntime-node blocks the thread that calls `run`. */
 export type Engine = {
   model: ModelInfo
+  /** Threads it computes with. */
+  threads: number
   /** Milliseconds it took to load the model. */
   loadMs: number
   /** Draws one batch; all inputs must agree in width, height, steps, sampler and guidance. One call at a time. */

@@ -1,11 +1,19 @@
 import { type BatchSettings, findWarnings, isGuided, settleBatch } from './batch-settings.ts'
 import { decode, type Pixels } from './decode.ts'
 import { encodeBatch } from './encode-batch.ts'
-import type { DrawnImage, GenerateOptions, ImageInput, StageTimings } from './engine.ts'
+import type { DrawnImage, ImageInput, StageTimings } from './engine.ts'
 import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
-import { sample } from './sample.ts'
+import { AllAborted, sample } from './sample.ts'
 import { samplerLabel } from './sampler-table.ts'
+import type { TimestepSpacing } from './scheduler-config.ts'
+
+type DrawOptions = {
+  /** Called after each denoising step with the number of steps done (1 to steps). */
+  onStep?: (step: number) => void
+  /** Asked between the model's segments; an image given up has an empty `png`. */
+  isAborted?: (image: number) => boolean
+}
 
 /**
  * Draws a batch of pictures of one shape, sampler and guidance: encodes the prompts, samples latents, decodes them and
@@ -15,7 +23,7 @@ import { samplerLabel } from './sampler-table.ts'
 export async function generate(
   model: Model,
   inputs: ImageInput[],
-  { onStep }: GenerateOptions = {},
+  { onStep, isAborted = () => false }: DrawOptions = {},
 ): Promise<DrawnImage[]> {
   const settings = settleBatch(model.manifest, inputs)
   const { width, height, steps, sampler, guidance } = settings
@@ -23,20 +31,23 @@ export async function generate(
   const { groups, tokenCounts } = await encodeBatch(model, inputs, { guided: isGuided(guidance) })
   const encoded = clock()
   const stepMs: number[] = []
-  const { latents, shape } = await sample(
-    model,
+  const sampled = await sample(
+    spaced(model, settings.timestepSpacing),
     groups,
     { ...settings, seeds: inputs.map((input) => input.seed) },
     {
+      isAborted,
       onStep(step) {
         stepMs.push(clock())
         onStep?.(step)
       },
     },
-  )
-  const pixels = await decode(model, latents, shape)
+  ).catch(ignoreAllAborted)
+  const pixels = sampled ? await decode(model, sampled.latents, sampled.shape, { isAborted }) : []
   const decoded = clock()
-  const pngs = await Promise.all(inputs.map((input, i) => toPng(model, input, settings, pixels[i]!)))
+  const pngs = await Promise.all(
+    inputs.map((input, i) => (pixels[i] ? toPng(model, input, settings, pixels[i]) : NO_PNG())),
+  )
   const timingsMs: StageTimings = {
     encodePrompts: encoded,
     steps: stepMs,
@@ -55,6 +66,19 @@ export async function generate(
     tokenCounts: tokenCounts[i]!,
     warnings: findWarnings(input, settings),
   }))
+}
+
+// Each its own: the bytes are handed to another thread.
+const NO_PNG = () => new Uint8Array(0)
+
+function ignoreAllAborted(error: unknown): undefined {
+  if (!(error instanceof AllAborted)) throw error
+}
+
+/** The model as it draws with this timestep spacing, whatever its own config says. */
+function spaced(model: Model, timestep_spacing: TimestepSpacing): Model {
+  const scheduler = { ...model.manifest.scheduler, timestep_spacing }
+  return { ...model, manifest: { ...model.manifest, scheduler } }
 }
 
 /** A function that gives the milliseconds since it was last called. */

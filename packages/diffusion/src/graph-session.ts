@@ -16,21 +16,33 @@ export type GraphSession = {
   run(inputs: Record<string, GraphInput>): Promise<Record<string, FloatTensor>>
   /** Frees its memory. */
   close(): Promise<void>
+  /** Writes the profile of the runs so far, where one was asked for; later runs are not profiled. */
+  endProfile(): void
 }
 
-export type OpenGraph = (folder: string, name: string, options: { threads: number }) => Promise<GraphSession>
+export type GraphOptions = {
+  threads: number
+  /** Whether memory of a run is kept for the next one (default). */
+  keepMemory?: boolean
+  /** Folder where ONNX Runtime writes a profile, `<graph>_<time>.json`, when `endProfile` is called. */
+  profileDir?: string
+}
+
+export type OpenGraph = (folder: string, name: string, options: GraphOptions) => Promise<GraphSession>
 
 /** Opens a graph and lets ONNX Runtime prepare its weights. */
 export async function openGraph(
   folder: string,
   name: string,
-  { threads }: { threads: number },
+  { threads, keepMemory = true, profileDir }: GraphOptions,
 ): Promise<GraphSession> {
   const path = join(folder, `${name}.onnx`)
   const session = await InferenceSession.create(path, {
     intraOpNumThreads: threads,
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
+    enableCpuMemArena: keepMemory,
+    ...(profileDir !== undefined && { enableProfiling: true, profileFilePrefix: join(profileDir, name) }),
     // The sessions of a process take turns; idle threads that spin slow the one at work by a sixth.
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   }).catch((cause) => {
@@ -57,6 +69,7 @@ export async function openGraph(
         ]),
       )
     },
+    endProfile: () => session.endProfiling(),
     close: () => session.release(),
   }
 }

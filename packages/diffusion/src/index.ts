@@ -1,4 +1,7 @@
 export type { CacheStats } from './byte-cache.ts'
+export { MODEL_CHECKS, type ModelCheck } from './check-files.ts'
+export { convertPng } from './convert-png.ts'
+export { type CpuBudget, chooseThreads, readCpuBudget } from './cpu-budget.ts'
 export { addsIn32Bits, CPU_CLASSES, type CpuClass, classifyCpu, detectCpuClass } from './cpu-class.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
@@ -11,18 +14,34 @@ export type {
   ImageInput,
   ModelInfo,
   StageTimings,
+  TokenCounts,
 } from './engine.ts'
 export { generate } from './generate.ts'
 export { type FloatTensor, type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
-export { type Audit, MANIFEST_VERSION, Manifest } from './manifest.ts'
-export { describeModel, type LoadOptions, loadModel, type Model, readManifest } from './model.ts'
+export { type Audit, Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
+export {
+  describeModel,
+  type LoadOptions,
+  loadDecoder,
+  loadDenoiser,
+  loadModel,
+  loadTextEncoders,
+  type Model,
+  readManifest,
+} from './model.ts'
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'
 export { sample } from './sample.ts'
 export { type Denoise, sampleEulerAncestral } from './sampler.ts'
-export { SAMPLER_NAMES, type SamplerName, samplerNamed } from './sampler-table.ts'
+export {
+  defaultSampler,
+  SAMPLER_NAMES,
+  type SamplerName,
+  samplerAliases,
+  samplerNamed,
+} from './sampler-table.ts'
 export { buildSchedule, type Schedule } from './schedule.ts'
-export { SchedulerConfig } from './scheduler-config.ts'
+export { SchedulerConfig, TIMESTEP_SPACINGS, type TimestepSpacing } from './scheduler-config.ts'
 export { startEngine } from './start-engine.ts'
 export { loadTokenizer, type Tokenizer } from './tokenizer.ts'

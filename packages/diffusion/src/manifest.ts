@@ -1,9 +1,10 @@
 import * as z from 'zod'
 import { CPU_CLASSES } from './cpu-class.ts'
-import { SchedulerConfig } from './scheduler-config.ts'
+import { SAMPLER_NAMES } from './sampler-table.ts'
+import { SchedulerConfig, TIMESTEP_SPACINGS } from './scheduler-config.ts'
 
 /** Format of the compiled folder; a change that an older reader would misread raises it. */
-export const MANIFEST_VERSION = 2
+export const MANIFEST_VERSION = 3
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -28,6 +29,31 @@ const TextEncoderNumbers = z.object({
   /** 2 is the legacy value: pool at the largest id. Otherwise at the first id equal to it. */
   eosTokenId: z.int(),
 })
+
+/** Settings a model is drawn with when nobody names others. */
+export const Recommended = z.object({
+  /** How it was distilled, as far as its files tell; what the other fields were taken from where they do not. */
+  family: z.string(),
+  steps: z.int().positive(),
+  /** More steps than this are not worth their time. */
+  maxSteps: z.int().positive(),
+  guidance: z.number().nonnegative(),
+  sampler: z.enum(SAMPLER_NAMES),
+  timestepSpacing: z.enum(TIMESTEP_SPACINGS),
+  /** Sizes in pixels, the one it was trained for first. */
+  sizes: z.array(z.object({ width: z.int().positive(), height: z.int().positive() })).min(1),
+})
+export type Recommended = z.infer<typeof Recommended>
+
+/** Under which terms the weights may be used, as far as their source says. */
+export const Licence = z.object({
+  /** As the hub spells it, such as `openrail++`. */
+  id: z.string(),
+  link: z.string().optional(),
+  /** What has to be said, or known, wherever the model is offered. */
+  notice: z.string().optional(),
+})
+export type Licence = z.infer<typeof Licence>
 
 /** `model.json` of a compiled model: everything the runtime needs, and what the model was made from. */
 export const Manifest = z.object({
@@ -62,7 +88,9 @@ export const Manifest = z.object({
   vae: z.object({ scalingFactor: z.number().positive(), spatialFactor: z.int().positive() }),
   scheduler: SchedulerConfig,
   forceZerosForEmptyPrompt: z.boolean(),
-  defaultSteps: z.int().positive(),
+  recommended: Recommended,
+  /** Absent where the source names none. */
+  licence: Licence.optional(),
   /** Graph names in running order, without `.onnx`. */
   graphs: z.object({
     textEncoder: z.string(),

@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { type ByteCache, createByteCache } from './byte-cache.ts'
+import { checkFiles, type ModelCheck } from './check-files.ts'
 import { addsIn32Bits, type CpuClass, detectCpuClass } from './cpu-class.ts'
 import type { Conditioning } from './encode-prompts.ts'
 import type { ModelInfo } from './engine.ts'
-import { type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
+import { type GraphOptions, type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
 import { Manifest } from './manifest.ts'
 import { ModelError } from './model-error.ts'
 import { createPromptKeysCache, type PromptKeysCache } from './prompt-keys.ts'
@@ -24,77 +22,96 @@ export type Model = {
   context: GraphSession
   denoiser: { down: GraphSession; mid: GraphSession; up: GraphSession }
   decoder: GraphSession[]
-  caches: PromptCaches
+  /** Encoded prompts that may serve again. */
+  embeddings: ByteCache<Conditioning>
+  /** What `context` gave for them. */
+  promptKeys: PromptKeysCache
 }
-
-/** What was computed for earlier prompts and may serve again. */
-export type PromptCaches = { embeddings: ByteCache<Conditioning>; promptKeys: PromptKeysCache }
 
 export type CacheBytes = { embeddings: number; promptKeys: number }
 
 // Of a full-size SDXL a prompt's embedding is 0.6 MB and its keys and values are 51 MB: a hundred prompts, and five.
 const CACHE_BYTES: CacheBytes = { embeddings: 64e6, promptKeys: 256e6 }
 
-export type LoadOptions = {
-  threads: number
+export type LoadOptions = Pick<GraphOptions, 'threads' | 'profileDir'> & {
+  /** How the files are checked; `quick` when absent. */
+  check?: ModelCheck
   /** Class of the CPU that will compute; this machine's when absent. */
   cpuClass?: CpuClass
-  /** Whether to check every file against its hash; a caller that just wrote them need not. */
-  verify?: boolean
+} & Pick<PartOptions, 'openWith' | 'cacheBytes'>
+
+/** How a part of a model is loaded. */
+export type PartOptions = GraphOptions & {
   openWith?: OpenGraph
-  /** Bounds of the caches; 0 keeps nothing. */
+  /** Bounds of what is kept of earlier prompts; 0 keeps nothing. */
   cacheBytes?: CacheBytes
 }
 
-const HASH_CHUNK_BYTES = 4 << 20
-
 /**
- * Loads a compiled model after checking that every file is what the manifest says.
+ * Loads a compiled model after checking that its files are what the manifest says.
  * Blocks its thread while ONNX Runtime prepares the weights.
  * @throws ModelError naming the file that is missing or differs
  */
-export async function loadModel(
-  folder: string,
-  {
-    threads,
-    cpuClass = detectCpuClass(),
-    verify = true,
-    openWith = openGraph,
-    cacheBytes = CACHE_BYTES,
-  }: LoadOptions,
-): Promise<Model> {
+export async function loadModel(folder: string, options: LoadOptions): Promise<Model> {
   const manifest = await readManifest(folder)
-  checkCpu(manifest, cpuClass)
-  if (verify) await checkFiles(folder, manifest)
-  const open = (name: string) => openWith(folder, name, { threads })
-  const [down, mid, up] = manifest.graphs.denoiser
-  if (!down || !mid || !up)
-    throw new ModelError(
-      `model.json lists ${manifest.graphs.denoiser.length} denoiser graphs; 3 are expected`,
-    )
-  const decoder: GraphSession[] = []
-  for (const name of manifest.graphs.decoder) decoder.push(await open(name))
+  checkCpu(manifest, options.cpuClass ?? detectCpuClass())
+  await checkFiles(folder, manifest, options.check ?? 'quick')
   return {
     manifest,
-    tokenizer: await loadTokenizer(join(folder, 'tokenizer')),
-    tokenizer2: await loadTokenizer(join(folder, 'tokenizer_2')),
-    textEncoder: await open(manifest.graphs.textEncoder),
-    textEncoder2: await open(manifest.graphs.textEncoder2),
-    context: await open(manifest.graphs.context),
-    denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
-    decoder,
-    caches: createCaches(cacheBytes),
+    ...(await loadTextEncoders(folder, manifest, options)),
+    ...(await loadDenoiser(folder, manifest, options)),
+    ...(await loadDecoder(folder, manifest, options)),
   }
 }
 
-function createCaches({ embeddings, promptKeys }: CacheBytes): PromptCaches {
+/** What `encodePrompts` needs of a model, the manifest apart. */
+export async function loadTextEncoders(
+  folder: string,
+  { graphs }: Manifest,
+  { openWith = openGraph, cacheBytes = CACHE_BYTES, ...options }: PartOptions,
+): Promise<Pick<Model, 'tokenizer' | 'tokenizer2' | 'textEncoder' | 'textEncoder2' | 'embeddings'>> {
   return {
+    tokenizer: await loadTokenizer(join(folder, 'tokenizer')),
+    tokenizer2: await loadTokenizer(join(folder, 'tokenizer_2')),
+    textEncoder: await openWith(folder, graphs.textEncoder, options),
+    textEncoder2: await openWith(folder, graphs.textEncoder2, options),
     embeddings: createByteCache(
-      embeddings,
+      cacheBytes.embeddings,
       ({ context, pooled }) => context.data.byteLength + pooled.data.byteLength,
     ),
-    promptKeys: createPromptKeysCache(promptKeys),
   }
+}
+
+/** What `sample` needs of a model, the manifest apart. @throws ModelError where there are not three graphs */
+export async function loadDenoiser(
+  folder: string,
+  { graphs }: Manifest,
+  { openWith = openGraph, cacheBytes = CACHE_BYTES, ...options }: PartOptions,
+): Promise<Pick<Model, 'context' | 'promptKeys' | 'denoiser'>> {
+  const [down, mid, up] = graphs.denoiser
+  if (!down || !mid || !up)
+    throw new ModelError(`model.json lists ${graphs.denoiser.length} denoiser graphs; 3 are expected`)
+  const open = (name: string) => openWith(folder, name, options)
+  return {
+    context: await open(graphs.context),
+    promptKeys: createPromptKeysCache(cacheBytes.promptKeys),
+    denoiser: { down: await open(down), mid: await open(mid), up: await open(up) },
+  }
+}
+
+/**
+ * What `decode` needs of a model, the manifest apart. Its sessions give their memory back after each run: kept, it is
+ * 4.3 GB at 512x512, and asking for it anew costs nothing that can be measured.
+ */
+export async function loadDecoder(
+  folder: string,
+  { graphs }: Manifest,
+  { openWith = openGraph, cacheBytes: _, ...options }: PartOptions,
+): Promise<Pick<Model, 'decoder'>> {
+  const decoder: GraphSession[] = []
+  for (const name of graphs.decoder)
+    decoder.push(await openWith(folder, name, { ...options, keepMemory: false }))
+  return { decoder }
 }
 
 /** Reads `model.json`. @throws ModelError when it is missing or of another version */
@@ -125,26 +142,7 @@ function checkCpu({ name, cpuClass: made }: Manifest, here: CpuClass | undefined
     )
 }
 
-async function checkFiles(folder: string, manifest: Manifest): Promise<void> {
-  for (const [name, { bytes, sha256 }] of Object.entries(manifest.files)) {
-    const path = join(folder, name)
-    const found = await stat(path).then(
-      (entry) => entry.size,
-      () => undefined,
-    )
-    if (found === undefined) throw new ModelError(`${path} is missing; compile the model again`)
-    if (found !== bytes)
-      throw new ModelError(`${path} is ${found} bytes; model.json says ${bytes}. Compile the model again`)
-    const hash = createHash('sha256')
-    await pipeline(createReadStream(path, { highWaterMark: HASH_CHUNK_BYTES }), hash)
-    if (hash.digest('hex') !== sha256)
-      throw new ModelError(
-        `${path} is damaged: its SHA-256 is not the one in model.json. Compile the model again`,
-      )
-  }
-}
-
 /** What the model says of itself to those who ask for pictures. */
-export function describeModel({ name, plan, unet, vae, defaultSteps }: Manifest): ModelInfo {
-  return { name, plan, nativeSize: unet.sampleSize * vae.spatialFactor, defaultSteps }
+export function describeModel({ name, plan, recommended, licence }: Manifest): ModelInfo {
+  return { name, plan, nativeSize: recommended.sizes[0]!.width, recommended, ...(licence && { licence }) }
 }

@@ -20,7 +20,7 @@ export function createPromptKeysCache(maxBytes: number): PromptKeysCache {
  * them from the cache, where they lie by the row's content.
  */
 export async function computePromptKeys(
-  { context: graph, caches }: { context: GraphSession; caches: { promptKeys: PromptKeysCache } },
+  { context: graph, promptKeys: cache }: { context: GraphSession; promptKeys: PromptKeysCache },
   context: FloatTensor,
 ): Promise<PromptKeys> {
   const rows = Array.from({ length: context.dims[0]! }, (_, row) => selectRows(context, [row]))
@@ -28,8 +28,8 @@ export async function computePromptKeys(
   const found = new Map<string, PromptKeys>()
   for (const [i, hash] of hashes.entries()) {
     if (found.has(hash)) continue
-    const keys = caches.promptKeys.get(hash) ?? (await graph.run({ context: rows[i]! }))
-    caches.promptKeys.set(hash, keys)
+    const keys = cache.get(hash) ?? (await graph.run({ context: rows[i]! }))
+    cache.set(hash, keys)
     found.set(hash, keys)
   }
   return join(hashes.map((hash) => found.get(hash)!))
@@ -48,4 +48,9 @@ function join(parts: PromptKeys[]): PromptKeys {
   return Object.fromEntries(
     Object.keys(first!).map((name) => [name, joinRows(parts.map((part) => part[name]!))]),
   )
+}
+
+/** Keys and values of some prompts, in the order given. */
+export function selectPromptKeys(keys: PromptKeys, rows: number[]): PromptKeys {
+  return Object.fromEntries(Object.entries(keys).map(([name, tensor]) => [name, selectRows(tensor, rows)]))
 }

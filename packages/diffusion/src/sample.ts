@@ -4,7 +4,7 @@ import type { FloatTensor } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { createGenerator, drawBatchNoise } from './noise.ts'
-import { computePromptKeys, type PromptKeys } from './prompt-keys.ts'
+import { computePromptKeys, type PromptKeys, selectPromptKeys } from './prompt-keys.ts'
 import { type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
 import { defaultSampler, prepareSampler, type SamplerName } from './sampler-table.ts'
 import { embedSinusoid } from './sinusoid.ts'
@@ -21,16 +21,27 @@ export type SampleInput = {
   guidance?: number
 }
 
+/** Every image of a batch was given up. */
+export class AllAborted extends Error {
+  override name = 'AllAborted'
+}
+
+type SampleControls = SampleOptions & {
+  /** Whether an image of the batch is given up; its latents mean nothing then. */
+  isAborted?: (image: number) => boolean
+}
+
 /**
  * Draws latents for a batch of images of one size: [images, channels, height / 8, width / 8].
  * Each image's noise comes from its own seed, in torch's order, so that it does not depend on its batch mates.
  * Conditioning is one for all images, or in groups of images whose prompts are equally long.
+ * @throws AllAborted before the next segment of the denoiser once no image is wanted any more
  */
 export async function sample(
   model: Model,
   conditioning: Conditioning | ConditioningGroup[],
   { seeds, width, height, steps, sampler, guidance = 1 }: SampleInput,
-  options: SampleOptions = {},
+  { isAborted = () => false, ...options }: SampleControls = {},
 ): Promise<{ latents: Float32Array; shape: LatentShape }> {
   const { unet, vae, scheduler } = model.manifest
   const shape: LatentShape = {
@@ -47,19 +58,26 @@ export async function sample(
   const groups = Array.isArray(conditioning)
     ? conditioning
     : [{ images: [...seeds.keys()], positive: conditioning }]
+  const checkpoint = () => {
+    if (seeds.every((_, image) => isAborted(image))) throw new AllAborted('every image was given up')
+  }
   const predictors: { images: number[]; predict: Predict }[] = []
   for (const group of groups)
     predictors.push({
       images: group.images,
-      predict: await createPredictor(model, group, { width, height, guidance }),
+      predict: await createPredictor(model, group, { width, height, guidance, checkpoint }),
     })
   const denoise: Denoise = async (latents, { timestep, sigma }) => {
+    checkpoint()
     const scaled = { data: scaleModelInput(latents, sigma), dims: [shape.batch, valuesPerImage] }
     const output = new Float32Array(latents.length)
     for (const { images, predict } of predictors) {
-      const { data } = selectRows(scaled, images)
-      const predicted = await predict(data, { ...shape, batch: images.length }, timestep)
-      images.forEach((image, i) => {
+      const living = [...images.keys()].filter((row) => !isAborted(images[row]!))
+      if (living.length === 0) continue
+      const wanted = living.map((row) => images[row]!)
+      const { data } = selectRows(scaled, wanted)
+      const predicted = await predict(data, { ...shape, batch: living.length }, { timestep, living })
+      wanted.forEach((image, i) => {
         output.set(predicted.subarray(i * valuesPerImage, (i + 1) * valuesPerImage), image * valuesPerImage)
       })
     }
@@ -68,7 +86,12 @@ export async function sample(
   return { latents: await draw(denoise, initial, noise, options), shape }
 }
 
-type Predict = (scaled: Float32Array, shape: LatentShape, timestep: number) => Promise<Float32Array>
+/** `living` are the rows of the group that are still wanted, which are those of `scaled`. */
+type Predict = (
+  scaled: Float32Array,
+  shape: LatentShape,
+  at: { timestep: number; living: number[] },
+) => Promise<Float32Array>
 
 /**
  * The UNet for one group of images, layout and guidance included: with negative conditioning each image has two rows in
@@ -79,19 +102,28 @@ type Predict = (scaled: Float32Array, shape: LatentShape, timestep: number) => P
 async function createPredictor(
   model: Model,
   { images, positive, negative }: ConditioningGroup,
-  { width, height, guidance }: { width: number; height: number; guidance: number },
+  {
+    width,
+    height,
+    guidance,
+    checkpoint,
+  }: { width: number; height: number; guidance: number; checkpoint: () => void },
 ): Promise<Predict> {
   const rows = negative ? joinConditioning(negative, positive) : positive
   const pooledAndSizes = joinPooledAndSizes(model, rows.pooled, { width, height })
   const promptKeys = await computePromptKeys(model, rows.context)
-  const copies = negative ? [...images.keys(), ...images.keys()] : [...images.keys()]
-  return async (scaled, shape, timestep) => {
+  return async (scaled, shape, { timestep, living }) => {
+    const copies = negative ? [...living.keys(), ...living.keys()] : [...living.keys()]
+    const wanted = negative ? [...living, ...living.map((row) => images.length + row)] : living
+    const isWhole = living.length === images.length
+    const select = (tensor: FloatTensor) => (isWhole ? tensor : selectRows(tensor, wanted))
     const all = { ...shape, batch: copies.length }
     const input = selectRows({ data: scaled, dims: [shape.batch, scaled.length / shape.batch] }, copies)
     const prediction = await runUnet(model, input.data, all, {
       timestep,
-      pooledAndSizes,
-      promptKeys,
+      pooledAndSizes: select(pooledAndSizes),
+      promptKeys: isWhole ? promptKeys : selectPromptKeys(promptKeys, wanted),
+      checkpoint,
     })
     if (!negative) return prediction
     const [uncond, cond] = [prediction.subarray(0, scaled.length), prediction.subarray(scaled.length)]
@@ -111,11 +143,12 @@ async function runUnet(
     timestep,
     pooledAndSizes,
     promptKeys,
-  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: PromptKeys },
+    checkpoint,
+  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: PromptKeys; checkpoint: () => void },
 ): Promise<Float32Array> {
   const { unet } = model.manifest
   const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
-  const output = await runDenoiser(model, {
+  const inputs = {
     sample: {
       data: toChannelsLast(scaled, shape),
       dims: [shape.batch, shape.height, shape.width, shape.channels],
@@ -123,14 +156,23 @@ async function runUnet(
     timestep_sinusoid: { data: sinusoid, dims: [shape.batch, unet.modelChannels] },
     pooled_and_sizes: pooledAndSizes,
     ...promptKeys,
-  })
+  }
+  const output = await runDenoiser(model, inputs, checkpoint)
   return toChannelsFirst(output.data, shape)
 }
 
-async function runDenoiser(model: Model, inputs: Record<string, FloatTensor>): Promise<FloatTensor> {
-  const { features, ...downOutputs } = await model.denoiser.down.run(inputs)
-  const { features_out } = await model.denoiser.mid.run({ ...inputs, ...downOutputs, features: features! })
-  const { prediction } = await model.denoiser.up.run({ ...inputs, ...downOutputs, features: features_out! })
+/** Runs the denoiser's segments; `checkpoint` is asked between them and ends the run by throwing. */
+async function runDenoiser(
+  model: Model,
+  inputs: Record<string, FloatTensor>,
+  checkpoint: () => void,
+): Promise<FloatTensor> {
+  const { down, mid, up } = model.denoiser
+  const { features, ...downOutputs } = await down.run(inputs)
+  checkpoint()
+  const { features_out } = await mid.run({ ...inputs, ...downOutputs, features: features! })
+  checkpoint()
+  const { prediction } = await up.run({ ...inputs, ...downOutputs, features: features_out! })
   return prediction!
 }
 

@@ -45,41 +45,49 @@ function pair<Levels extends Schedule>(build: Build<Levels>, draw: Draw<Levels>)
 /**
  * Every sampler: the label AUTOMATIC1111 writes into pictures, which is an alias too, and other spellings of it.
  * Where diffusers' class alone leaves open which one is meant, its options stand behind it, as in its documentation.
+ * `spaced` ones read the timestep spacing; the others' noise levels come from Karras sigmas or from distillation.
  */
 const SAMPLERS = {
   euler_a: {
     label: 'Euler a',
     aliases: ['EulerAncestralDiscreteScheduler', 'k_euler_a', 'euler_ancestral', 'k_euler_ancestral'],
+    spaced: true,
     prepare: pair(buildSchedule, sampleEulerAncestral),
   },
   euler: {
     label: 'Euler',
     aliases: ['EulerDiscreteScheduler', 'k_euler'],
+    spaced: true,
     prepare: pair(buildSchedule, sampleEuler),
   },
   dpmpp_2m: {
     label: 'DPM++ 2M',
     aliases: ['DPMSolverMultistepScheduler', 'k_dpmpp_2m'],
+    spaced: true,
     prepare: pair(buildMultistepSchedule, sampleDpmpp2M),
   },
   dpmpp_2m_karras: {
     label: 'DPM++ 2M Karras',
     aliases: ['DPMSolverMultistepScheduler use_karras_sigmas=True', 'k_dpmpp_2m_ka'],
+    spaced: false,
     prepare: pair(buildKarrasSchedule, sampleDpmpp2M),
   },
   dpmpp_sde_karras: {
     label: 'DPM++ SDE Karras',
     aliases: ['DPMSolverSDEScheduler use_karras_sigmas=True', 'k_dpmpp_sde_ka'],
+    spaced: false,
     prepare: pair(buildMidpointSchedule, sampleDpmppSde),
   },
   lcm: {
     label: 'LCM',
     aliases: ['LCMScheduler', 'k_lcm'],
+    spaced: false,
     prepare: pair(buildConsistencySchedule, sampleLcm),
   },
   tcd: {
     label: 'TCD',
     aliases: ['TCDScheduler'],
+    spaced: false,
     prepare: pair(buildTrajectorySchedule, sampleTcd),
   },
 }
@@ -103,6 +111,15 @@ export function defaultSampler({ _class_name, use_karras_sigmas }: SchedulerConf
   if (!name) throw new Error(`no sampler draws for ${_class_name}. This is a bug.`)
   return name
 }
+
+/** Other spellings `samplerNamed` knows a sampler by, the one AUTOMATIC1111 writes first. */
+export const samplerAliases = (name: SamplerName): string[] => [
+  SAMPLERS[name].label,
+  ...SAMPLERS[name].aliases,
+]
+
+/** Whether a sampler's noise levels depend on the timestep spacing. */
+export const readsSpacing = (name: SamplerName): boolean => SAMPLERS[name].spaced
 
 /** What AUTOMATIC1111 calls a sampler in a picture's parameters. */
 export const samplerLabel = (name: SamplerName): string => SAMPLERS[name].label

@@ -43,6 +43,10 @@ const CLASSES: Record<string, { supported: Unsupported; defaults?: Record<string
   TCDScheduler: { supported: UNCLIPPED, defaults: LATENT_BETAS },
 }
 
+/** How timesteps are spread over those the model was trained on. */
+export const TIMESTEP_SPACINGS = ['linspace', 'leading', 'trailing'] as const
+export type TimestepSpacing = (typeof TIMESTEP_SPACINGS)[number]
+
 const Fields = z.object({
   _class_name: oneOf(Object.keys(CLASSES), '_class_name'),
   num_train_timesteps: z.int().min(1).default(1000),
@@ -50,7 +54,7 @@ const Fields = z.object({
   beta_end: z.number().positive().lt(1).default(0.02),
   beta_schedule: oneOf(['linear', 'scaled_linear'], 'beta_schedule').default('linear'),
   prediction_type: oneOf(['epsilon', 'v_prediction'], 'prediction_type').default('epsilon'),
-  timestep_spacing: oneOf(['linspace', 'leading', 'trailing'], 'timestep_spacing').default('linspace'),
+  timestep_spacing: oneOf([...TIMESTEP_SPACINGS], 'timestep_spacing').default('linspace'),
   steps_offset: z.int().min(0).default(0),
   trained_betas: oneOf([null], 'trained_betas').default(null),
   rescale_betas_zero_snr: oneOf([false], 'rescale_betas_zero_snr').default(false),

@@ -1,5 +1,5 @@
-import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { readCpuBudget } from './cpu-budget.ts'
 import type { DrawnImage, Engine, EngineStats, GenerateOptions, ImageInput } from './engine.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
 
@@ -11,14 +11,15 @@ type Call = {
 
 /**
  * Loads a compiled model on a thread of its own and waits until it can draw.
- * `threads` defaults to the CPUs this process may use.
+ * `threads` defaults to what `readCpuBudget` finds, `check` to `quick`.
  * @throws ModelError (by message) when the model cannot be loaded
  */
 export async function startEngine({
   modelDir,
-  threads = availableParallelism(),
+  threads = readCpuBudget().threads,
+  check = 'quick',
 }: Pick<EngineOptions, 'modelDir'> & Partial<EngineOptions>): Promise<Engine> {
-  const workerData: EngineOptions = { modelDir, threads }
+  const workerData: EngineOptions = { modelDir, threads, check }
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData })
   let call: Call | undefined
   let closing = false
@@ -48,19 +49,40 @@ export async function startEngine({
   const { model, loadMs } = await ready.promise
   return {
     model,
+    threads,
     loadMs,
     died: death.promise,
     stats: () => stats!,
-    generate(inputs: ImageInput[], { onStep } = {}) {
+    async generate(inputs: ImageInput[], { onStep, signals = [] } = {}) {
       if (call) throw new Error('the engine was called while it draws. This is a bug.')
-      return new Promise((resolve, reject) => {
-        call = { resolve, reject, onStep }
-        thread.postMessage({ inputs } satisfies ToEngine)
-      })
+      const { aborted, release } = shareSignals(signals, inputs.length)
+      try {
+        return await new Promise((resolve, reject) => {
+          call = { resolve, reject, onStep }
+          thread.postMessage({ inputs, aborted } satisfies ToEngine)
+        })
+      } finally {
+        release()
+      }
     },
     async close() {
       closing = true
       await thread.terminate()
     },
   }
+}
+
+/** Mirrors signals into memory that the engine's thread can read while it computes. */
+function shareSignals(
+  signals: (AbortSignal | undefined)[],
+  count: number,
+): { aborted: Int32Array; release(): void } {
+  const aborted = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * count))
+  const release = new AbortController()
+  for (const [image, signal] of signals.entries()) {
+    const mark = () => Atomics.store(aborted, image, 1)
+    if (signal?.aborted) mark()
+    else signal?.addEventListener('abort', mark, { signal: release.signal })
+  }
+  return { aborted, release: () => release.abort() }
 }

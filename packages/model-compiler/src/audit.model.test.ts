@@ -9,6 +9,9 @@ import { prepareModel } from './prepare-model.ts'
 
 const MODEL = join(import.meta.dirname, 'fixtures/models/twolevels')
 
+// An audit opens several hundred small graphs; on a busy machine that is minutes.
+const AUDIT_MS = 600_000
+
 let dataDir: string
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'sd-audit-'))
@@ -62,52 +65,60 @@ describe('a model with planted outlier channels', () => {
     expect(planted).toBeGreaterThan(0)
   })
 
-  it('misses the bounds with one product a layer, and meets them once the audit has moved the worst', async () => {
-    const messages: string[] = []
-    const { dir, audit } = await prepareModel({
-      model: folder,
-      dataDir,
-      plan: 'int8',
-      threads: 1,
-      onProgress: ({ message }) => messages.push(message),
-    })
-    expect(messages.filter((message) => message.includes('bounds'))[0]).toMatch(
-      /^Out of bounds with 0 finer layers: latents \d+\.\d dB \(at least 20\)/,
-    )
+  it(
+    'misses the bounds with one product a layer, and meets them once the audit has moved the worst',
+    async () => {
+      const messages: string[] = []
+      const { dir, audit } = await prepareModel({
+        model: folder,
+        dataDir,
+        plan: 'int8',
+        threads: 1,
+        onProgress: ({ message }) => messages.push(message),
+      })
+      expect(messages.filter((message) => message.includes('bounds'))[0]).toMatch(
+        /^Out of bounds with 0 finer layers: latents \d+\.\d dB \(at least 20\)/,
+      )
+      expect(meetsBounds(audit!)).toBe(true)
+      expect(audit!.moved).toBeGreaterThan(0)
+      const { layers } = await readManifest(dir)
+      const moved = Object.entries(layers!).filter(([, scheme]) => scheme !== 'int8')
+      expect(moved).toHaveLength(audit!.moved)
+      // Only what reads the outliers, or close to it: the rest stays cheap.
+      expect(moved.length).toBeLessThan(Object.keys(layers!).length / 2)
+      expect(moved.map(([name]) => name).join()).toMatch(/transformer_blocks/)
+    },
+    AUDIT_MS,
+  )
+})
+
+it(
+  'leaves a well-behaved model as it is, and nothing but the model in its folder',
+  async () => {
+    const { dir, plan, audit } = await prepareModel({ model: MODEL, dataDir, plan: 'int8', threads: 1 })
+    expect(plan).toBe('int8')
+    expect(audit).toMatchObject({ prompts: 3, moved: 0 })
     expect(meetsBounds(audit!)).toBe(true)
-    expect(audit!.moved).toBeGreaterThan(0)
-    console.log(
-      messages.filter((m) => m.includes('bounds')),
-      audit,
-    )
-    const { layers } = await readManifest(dir)
-    const moved = Object.entries(layers!).filter(([, scheme]) => scheme !== 'int8')
-    expect(moved).toHaveLength(audit!.moved)
-    // Only what reads the outliers, or close to it: the rest stays cheap.
-    expect(moved.length).toBeLessThan(Object.keys(layers!).length / 2)
-    expect(moved.map(([name]) => name).join()).toMatch(/transformer_blocks/)
-  })
-})
+    expect(audit!.pictureMs.fp32).toBeGreaterThan(0)
+    const manifest = await readManifest(dir)
+    const expected = [...Object.keys(manifest.files).map((name) => name.split('/')[0]), 'model.json']
+    expect((await readdir(dir)).sort()).toEqual([...new Set(expected)].sort())
+  },
+  AUDIT_MS,
+)
 
-it('leaves a well-behaved model as it is, and nothing but the model in its folder', async () => {
-  const { dir, plan, audit } = await prepareModel({ model: MODEL, dataDir, plan: 'int8', threads: 1 })
-  expect(plan).toBe('int8')
-  expect(audit).toMatchObject({ prompts: 3, moved: 0 })
-  expect(meetsBounds(audit!)).toBe(true)
-  expect(audit!.pictureMs.fp32).toBeGreaterThan(0)
-  const manifest = await readManifest(dir)
-  const expected = [...Object.keys(manifest.files).map((name) => name.split('/')[0]), 'model.json']
-  expect((await readdir(dir)).sort()).toEqual([...new Set(expected)].sort())
-})
-
-it('takes with auto the plan that drew faster here, and keeps the figures either way', async () => {
-  const options = { model: MODEL, dataDir, plan: 'auto', smallBytes: 0, threads: 1 } as const
-  const { dir, plan, audit } = await prepareModel(options)
-  const { fp32, int8 } = audit!.pictureMs
-  expect(plan).toBe(int8 < fp32 ? 'int8' : 'fp32')
-  expect(JSON.parse(await readFile(join(dir, 'model.json'), 'utf8')).audit).toEqual(audit)
-  expect(await prepareModel(options)).toEqual({ dir, plan, audit })
-})
+it(
+  'takes with auto the plan that drew faster here, and keeps the figures either way',
+  async () => {
+    const options = { model: MODEL, dataDir, plan: 'auto', smallBytes: 0, threads: 1 } as const
+    const { dir, plan, audit } = await prepareModel(options)
+    const { fp32, int8 } = audit!.pictureMs
+    expect(plan).toBe(int8 < fp32 ? 'int8' : 'fp32')
+    expect(JSON.parse(await readFile(join(dir, 'model.json'), 'utf8')).audit).toEqual(audit)
+    expect(await prepareModel(options)).toEqual({ dir, plan, audit })
+  },
+  AUDIT_MS,
+)
 
 it('takes fp32 with auto where the model is too small to win by int8, or is not to be audited', async () => {
   const small = await prepareModel({ model: MODEL, dataDir, plan: 'auto' })

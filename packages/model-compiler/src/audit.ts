@@ -95,10 +95,8 @@ export function chooseFiner(energies: Map<string, Energies>, leastDb: number): R
 const NO_CACHES = { embeddings: 0, promptKeys: 0 }
 
 function load({ folder, threads }: AuditedModel, openWith: OpenGraph): Promise<Model> {
-  // Its files were just written; the hashes are for those who load it later.
   return loadModel(folder, {
     threads,
-    verify: false,
     openWith,
     cacheBytes: NO_CACHES,
   })
@@ -114,7 +112,7 @@ async function draw(model: Model, prompts: string[], steps: number): Promise<Dra
   const pixels = await decode(model, latents, shape)
   return {
     latents: prompts.map((_, i) => latents.subarray(i * size, (i + 1) * size)),
-    pictures: pixels.map(({ rgb }) => rgb),
+    pictures: pixels.map((picture) => picture!.rgb),
   }
 }
 

@@ -6,6 +6,7 @@ import { CompileError } from './compile-error.ts'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx, type OnnxInitializer } from './onnx.ts'
+import { recommend } from './recommend.ts'
 import { FP32_PLAN, type GraphPlan, int8Plan, type Scheme, weightLimitOf } from './scheme.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
@@ -14,8 +15,8 @@ import { buildVaeDecoder } from './vae-decoder.ts'
 import { storedBytes, writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
-/** Raised when the graphs or packs of the same source would come out different. */
-export const COMPILER_VERSION = '2'
+/** Raised when the graphs, packs or manifest of the same source would come out different. */
+export const COMPILER_VERSION = '3'
 
 export type Plan = Manifest['plan']
 
@@ -258,8 +259,17 @@ async function putInto(
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-// The model card of stabilityai/sdxl-turbo: one step works, up to four look better.
-const DEFAULT_STEPS = 4
+function recommendFor(source: ModelSource, { name, loras = [] }: CompileOptions): Manifest['recommended'] {
+  const { card, inferred, scheduler, unet, vae } = source
+  return recommend({
+    names: [name, ...(card.title ? [card.title] : [])],
+    loras: loras.filter(({ weight }) => weight !== 0).map(({ label }) => label),
+    scheduler,
+    nativeSize: unet.sample_size * 2 ** (vae.block_out_channels.length - 1),
+    inferred,
+    card,
+  })
+}
 
 function describe(
   source: ModelSource,
@@ -297,7 +307,8 @@ function describe(
     vae: { scalingFactor: vae.scaling_factor, spatialFactor: 2 ** (vae.block_out_channels.length - 1) },
     scheduler: source.scheduler,
     forceZerosForEmptyPrompt: source.index.force_zeros_for_empty_prompt,
-    defaultSteps: DEFAULT_STEPS,
+    recommended: recommendFor(source, options),
+    licence: source.card.licence,
     graphs,
     files,
   })

@@ -30,7 +30,13 @@ const input = (changes: Partial<ImageInput> = {}): ImageInput => ({
 })
 
 it('says what the model is', () => {
-  expect(engine.model).toEqual({ name: 'twolevels', plan: 'fp32', nativeSize: 64, defaultSteps: 4 })
+  expect(engine.model).toEqual({
+    ...{ name: 'twolevels', plan: 'fp32', nativeSize: 64 },
+    recommended: {
+      ...{ family: 'turbo', steps: 4, maxSteps: 8, guidance: 1, sampler: 'euler_a' },
+      ...{ timestepSpacing: 'trailing', sizes: [{ width: 64, height: 64 }] },
+    },
+  })
   expect(engine.loadMs).toBeGreaterThan(0)
 })
 
@@ -74,6 +80,43 @@ it('leaves the event loop free while it draws', async () => {
   await engine.generate([input({ width: 256, height: 256, steps: 8 })])
   clearInterval(timer)
   expect(ticks).toBeGreaterThan(5)
+})
+
+it('gives up an aborted picture and draws its batch mates as if nothing had happened', async () => {
+  const inputs = [1, 2, 3].map((seed) => input({ seed, steps: 6 }))
+  const undisturbed = await engine.generate(inputs)
+  const abort = new AbortController()
+  const images = await engine.generate(inputs, {
+    signals: [undefined, abort.signal, undefined],
+    onStep: (step) => step === 2 && abort.abort(),
+  })
+  expect(images.map(({ png }) => png.length > 0)).toEqual([true, false, true])
+  for (const image of [0, 2])
+    expect(Buffer.from(images[image]!.png).equals(Buffer.from(undisturbed[image]!.png))).toBe(true)
+})
+
+it('does the same with guidance, where a picture has two rows', async () => {
+  const inputs = [1, 2].map((seed) => input({ seed, steps: 4, guidance: 3, negativePrompt: 'rain' }))
+  const undisturbed = await engine.generate(inputs)
+  const images = await engine.generate(inputs, { signals: [AbortSignal.abort()] })
+  expect(images[0]!.png.length).toBe(0)
+  expect(Buffer.from(images[1]!.png).equals(Buffer.from(undisturbed[1]!.png))).toBe(true)
+})
+
+it('stops between two segments of the model once nobody wants any picture of the batch', async () => {
+  const model = await loadModel(modelDir, { threads: 2 })
+  const segments: string[] = []
+  for (const segment of [...Object.values(model.denoiser), ...model.decoder]) {
+    const run = segment.run
+    segment.run = (inputs) => {
+      segments.push(segment.name)
+      return run(inputs)
+    }
+  }
+  const isAborted = () => segments.length >= 4 // within the second step
+  const [image] = await generate(model, [input()], { isAborted })
+  expect(segments).toEqual(['unet_down', 'unet_mid', 'unet_up', 'unet_down'])
+  expect(image!.png.length).toBe(0)
 })
 
 it.each<[string, ImageInput[], RegExp]>([

@@ -63,7 +63,7 @@ async function list(folder: string): Promise<string[]> {
 }
 
 describe('what is downloaded', () => {
-  it('is the smallest set, the fp16 weights first, and nothing else', async () => {
+  it('is the smallest set with the model card, the fp16 weights first, and nothing else', async () => {
     const commit = hub.commit(
       new Map([
         ...WHOLE,
@@ -81,7 +81,7 @@ describe('what is downloaded', () => {
     const expected = [...WHOLE.keys()].map((path) =>
       path === UNET ? 'unet/diffusion_pytorch_model.fp16.safetensors' : path,
     )
-    expect(await list(folder)).toEqual(expected.toSorted())
+    expect(await list(folder)).toEqual([...expected, 'README.md'].toSorted())
   })
 
   it('are the index and its shards, byte for byte', async () => {

@@ -82,6 +82,7 @@ export function createGraphPool({ maxBytes }: { maxBytes: number }): GraphPool {
         return outputs
       },
       close: async () => {},
+      endProfile() {},
     }),
     probe(probes) {
       probed = probes

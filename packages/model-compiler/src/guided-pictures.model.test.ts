@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  defaultSampler,
   encodeBatch,
   generate,
   type ImageInput,
@@ -130,11 +131,41 @@ describe.each(['threelevels', 'twolevels'])('%s, plan fp32', (name) => {
     ['TCDScheduler', 'tcd'],
   ])('draws a model with a %s by %s, unless another is asked for', async (_class_name, own) => {
     const scheduler = SchedulerConfig.parse({ ...model.manifest.scheduler, _class_name })
-    const other = { ...model, manifest: { ...model.manifest, scheduler } }
+    const recommended = { ...model.manifest.recommended, sampler: defaultSampler(scheduler) }
+    const other = { ...model, manifest: { ...model.manifest, scheduler, recommended } }
     const image = await drawOne(fox, other)
     expect(image.sampler).toBe(own)
     expect(Buffer.from(image.png).equals((await drawOne({ ...fox, sampler: own })).png)).toBe(true)
     expect((await drawOne({ ...fox, sampler: 'Euler a' }, other)).sampler).toBe('euler_a')
+  })
+
+  it('spaces timesteps as asked, and says so where a sampler does not ask', async () => {
+    const plain = await drawOne(fox)
+    const same = await drawOne({ ...fox, timestepSpacing: 'trailing' })
+    const linspace = await drawOne({ ...fox, timestepSpacing: 'linspace' })
+    expect(Buffer.from(same.png).equals(plain.png)).toBe(true)
+    expect(maxDifference(await toPixels(linspace.png), await toPixels(plain.png))).toBeGreaterThan(1)
+    const scheduler = { ...model.manifest.scheduler, timestep_spacing: 'linspace' as const }
+    const recommended = { ...model.manifest.recommended, timestepSpacing: 'linspace' as const }
+    const own = await drawOne(fox, { ...model, manifest: { ...model.manifest, scheduler, recommended } })
+    expect(Buffer.from(own.png).equals(linspace.png)).toBe(true)
+    const lcm = await drawOne({ ...fox, sampler: 'lcm', timestepSpacing: 'leading' })
+    expect(lcm.warnings).toEqual([
+      'timestep spacing leading has no effect with lcm; it takes euler_a, euler, dpmpp_2m',
+    ])
+  })
+
+  it('counts the chunks that its prompts took', async () => {
+    expect((await drawOne({ ...fox, prompt: long })).tokenCounts!.chunks).toBeGreaterThan(1)
+    expect((await drawOne(fox)).tokenCounts!.chunks).toBe(1)
+  })
+
+  it('draws as the model recommends where an input leaves it open', async () => {
+    const settings = { sampler: 'dpmpp_2m', guidance: 2 } as const
+    const recommended = { ...model.manifest.recommended, ...settings }
+    const image = await drawOne(fox, { ...model, manifest: { ...model.manifest, recommended } })
+    expect(image).toMatchObject(settings)
+    expect(Buffer.from(image.png).equals((await drawOne({ ...fox, ...settings })).png)).toBe(true)
   })
 
   it('writes sampler, guidance and the negative prompt that had effect into the picture', async () => {
@@ -164,11 +195,11 @@ describe.each(['threelevels', 'twolevels'])('%s, plan fp32', (name) => {
   it.each<[Partial<ImageInput>, string]>([
     [
       { guidance: 2 },
-      '64x64 in 2 steps with euler_a at guidance 1 and 64x64 in 2 steps with euler_a at guidance 2',
+      '64x64 in 2 steps with euler_a (trailing) at guidance 1 and 64x64 in 2 steps with euler_a (trailing) at guidance 2',
     ],
     [
       { sampler: 'lcm' },
-      '64x64 in 2 steps with euler_a at guidance 1 and 64x64 in 2 steps with lcm at guidance 1',
+      '64x64 in 2 steps with euler_a (trailing) at guidance 1 and 64x64 in 2 steps with lcm (trailing) at guidance 1',
     ],
   ])('refuses a batch that differs in %j, with the values', async (other, message) => {
     await expect(generate(model, [fox, { ...fox, ...other }])).rejects.toThrow(

@@ -1,4 +1,5 @@
 import { HubError } from './hub-error.ts'
+import { CARD_FILES } from './model-card.ts'
 import { OPTIONAL_TOKENIZER_FILES, PARTS, type Part, TOKENIZER_FILES, TOKENIZERS } from './source.ts'
 
 /** The files of a repository that a compile needs; shards are named by the indexes. */
@@ -19,7 +20,8 @@ export async function chooseFiles(id: string, has: (path: string) => Promise<boo
   const missing: string[] = []
   for (const path of needed) if (!(await has(path))) missing.push(path)
   const files = needed
-  for (const path of namesOf(OPTIONAL_TOKENIZER_FILES)) if (await has(path)) files.push(path)
+  for (const path of [...namesOf(OPTIONAL_TOKENIZER_FILES), ...CARD_FILES])
+    if (await has(path)) files.push(path)
   const indexes: string[] = []
   for (const part of PARTS) {
     const found = await firstOf(weightNames(part), has)

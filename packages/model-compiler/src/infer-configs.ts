@@ -66,8 +66,13 @@ export function inferUnet(file: SafetensorsFile): Config & { layers_per_block: n
 
 /** SAI's metadata name the size a model was trained for; where they do not, this service's models are Turbo. */
 function sampleSize(metadata: Record<string, string>): number {
+  return (namedSide(metadata) ?? TURBO_SAMPLE_SIZE * LATENT_PIXELS) / LATENT_PIXELS
+}
+
+/** Pixels a side that a file's metadata name, where they name a square of whole latent pixels. */
+export function namedSide(metadata: Record<string, string>): number | undefined {
   const side = Number(/^(\d+)x\1$/.exec(metadata['modelspec.resolution'] ?? '')?.[1])
-  return side > 0 && side % LATENT_PIXELS === 0 ? side / LATENT_PIXELS : TURBO_SAMPLE_SIZE
+  return side > 0 && side % LATENT_PIXELS === 0 ? side : undefined
 }
 
 function readLevels({ tensors }: SafetensorsFile, dims: Dims): Level[] {

@@ -64,6 +64,19 @@ describe('prepareModel', () => {
     expect((await prepare()).dir).not.toBe(first.dir)
   })
 
+  it('writes how the model is drawn well and its licence into model.json, and again when its card changes', async () => {
+    const read = async ({ dir }: { dir: string }) =>
+      JSON.parse(await readFile(join(dir, 'model.json'), 'utf8'))
+    const without = await read(await prepare())
+    expect(without.recommended).toMatchObject({ family: 'turbo', steps: 4, guidance: 1, sampler: 'euler_a' })
+    expect(without).not.toHaveProperty('licence')
+    const card = 'license: mit\ninference:\n  parameters:\n    num_inference_steps: 2'
+    await writeFile(join(folder, 'README.md'), `---\n${card}\n---\n`)
+    const carded = await read(await prepare())
+    expect(carded).toMatchObject({ licence: { id: 'mit' }, recommended: { steps: 2 } })
+    expect(Object.keys(carded.sourceFiles)).toContain('README.md')
+  })
+
   it('takes a compiled folder as it is', async () => {
     const { dir } = await prepare()
     expect(await prepare(dir)).toMatchObject({ dir, plan: 'fp32' })

@@ -1,8 +1,14 @@
 import { mkdir, readFile, stat } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Audit, type CpuClass, detectCpuClass, Manifest, readManifest } from '@sdcpu/diffusion'
+import {
+  type Audit,
+  type CpuClass,
+  detectCpuClass,
+  Manifest,
+  readCpuBudget,
+  readManifest,
+} from '@sdcpu/diffusion'
 import { COMPILER_VERSION, type CompileOptions, type CompileProgress, compileModel } from './compile.ts'
 import { compileAudited } from './compile-audited.ts'
 import { CompileError } from './compile-error.ts'
@@ -43,7 +49,7 @@ export type PrepareOptions = {
   plan: PlanChoice
   /** Whether an int8 model is tried against fp32 and repaired; true when absent. Without it auto is fp32. */
   audit?: boolean
-  /** Threads that the audit computes and measures with; default: the CPUs there are. */
+  /** Threads that the audit computes and measures with; default: the physical cores allowed, within the quota. */
   threads?: number
   /** Source files of fewer bytes are fp32 under `auto`, untried. */
   smallBytes?: number
@@ -65,7 +71,7 @@ export async function prepareModel({
   dataDir,
   plan: choice,
   audit = true,
-  threads = availableParallelism(),
+  threads = readCpuBudget().threads,
   smallBytes = SMALL_BYTES,
   cpuClass = detectCpuClass(),
   hub,

@@ -148,6 +148,16 @@ describe('a single-file checkpoint', () => {
     expect((await openSingleFile(path)).unet.sample_size).toBe(128)
   })
 
+  it('says what it is in its metadata, and what of its configs is our guess', async () => {
+    await writeSdxlShapes([], { 'modelspec.title': 'Fox Lightning', 'modelspec.license': 'openrail++' })
+    expect(await openSingleFile(path)).toMatchObject({
+      card: { title: 'Fox Lightning', licence: { id: 'openrail++' } },
+      inferred: { scheduler: true, size: true },
+    })
+    await writeSdxlShapes([], { 'modelspec.resolution': '1024x1024' })
+    expect((await openSingleFile(path)).inferred).toEqual({ scheduler: true, size: false })
+  })
+
   it("is given CLIP's own vocabulary", async () => {
     await writeSdxlShapes()
     const { tokenizerFiles, files } = await openSingleFile(path)

@@ -12,10 +12,12 @@ import {
   inferScheduler,
   inferUnet,
   inferVae,
+  namedSide,
   OPEN_CLIP,
   UNET,
   VAE,
 } from './infer-configs.ts'
+import { readModelCard, readModelSpec } from './model-card.ts'
 import { lookUpBy, type NamePair, openClipNames, unetNames, vaeNames } from './original-names.ts'
 import { type OriginalPart, openOriginalPart } from './original-weights.ts'
 import { openSafetensors, type SafetensorsFile } from './safetensors.ts'
@@ -73,15 +75,26 @@ export async function openSingleFile(path: string): Promise<ModelSource> {
       vae: vaeNames(vae.block_out_channels.length, vae.layers_per_block),
     }
     const tokenizers = await findTokenizers(beside, label, source)
+    const { card, files: cardFiles } = await readModelCard(beside)
     return {
       ...source,
+      card: { ...readModelSpec(file.metadata), ...present(card) },
+      inferred: {
+        scheduler: !given['scheduler/scheduler_config.json'],
+        size: !given['unet/config.json'] && namedSide(file.metadata) === undefined,
+      },
       openPart: (part) => openOriginalPart(path, label, describePart(part, names)),
       tokenizerFiles: tokenizers.files,
-      files: { ...given, ...tokenizers.hashed, [label]: path },
+      files: { ...given, ...cardFiles, ...tokenizers.hashed, [label]: path },
     }
   } finally {
     await file.close()
   }
+}
+
+/** What a card says, without what it leaves open. */
+function present<Card extends object>(card: Card): Partial<Card> {
+  return Object.fromEntries(Object.entries(card).filter(([, value]) => value !== undefined)) as Partial<Card>
 }
 
 function checkFamily({ label, tensors, others }: SafetensorsFile): void {

@@ -4,6 +4,7 @@ import { SchedulerConfig } from '@sdcpu/diffusion'
 import type * as z from 'zod'
 import { CompileError } from './compile-error.ts'
 import { ClipConfig, ModelIndex, UnetConfig, VaeConfig } from './configs.ts'
+import { type ModelCard, readModelCard } from './model-card.ts'
 import { openWeights, readShardNames, type WeightsSource } from './weights-source.ts'
 
 export const PARTS = ['text_encoder', 'text_encoder_2', 'unet', 'vae'] as const
@@ -26,6 +27,9 @@ export type ModelSource = {
   textEncoder2: ClipConfig
   unet: UnetConfig
   vae: VaeConfig
+  card: ModelCard
+  /** What no file of the source says, so that it is our guess. */
+  inferred: { scheduler: boolean; size: boolean }
   /** Opens the weights of one part, under diffusers' names; the caller closes them. */
   openPart(part: Part): Promise<WeightsSource>
   /** The tokenizers' files by their path in the compiled model: a file to copy, or what to write. */
@@ -51,6 +55,7 @@ export async function openSource(folder: string): Promise<ModelSource> {
   const weightFiles = {} as Record<Part, string[]>
   for (const part of PARTS) weightFiles[part] = await findWeights(folder, part)
   const tokenizerFiles = await findTokenizerFiles(folder)
+  const { card, files: cardFiles } = await readModelCard(folder)
   const paths = [
     'model_index.json',
     'scheduler/scheduler_config.json',
@@ -62,9 +67,11 @@ export async function openSource(folder: string): Promise<ModelSource> {
   return {
     index,
     ...configs,
+    card,
+    inferred: { scheduler: false, size: false },
     openPart: (part) => openWeights(weightFiles[part], (path) => relative(folder, path)),
     tokenizerFiles: inFolder(tokenizerFiles),
-    files: inFolder(paths),
+    files: { ...inFolder(paths), ...cardFiles },
   }
 }
 

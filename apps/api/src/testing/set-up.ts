@@ -1,79 +1,150 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import type { PassThrough } from 'node:stream'
 import {
   type ImageJob,
   type ImageResult,
   imageBytesKey,
+  imagesQueueName,
   type ModelDescription,
+  modelAliveKey,
   modelKey,
+  modelNamesKey,
+  PictureStoreConfig,
 } from '@sdcpu/contract'
+import { connectRedis, RedisConfig } from '@sdcpu/redis'
+import { SafetyConfig } from '@sdcpu/safety'
 import { type Job, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
+import type { ApiKey } from '../api-keys.ts'
 import { buildApp } from '../app.ts'
-import { connectRedis, openQueue } from '../redis.ts'
+import { openQueues } from '../queues.ts'
+import { WebhookConfig } from '../webhooks.ts'
 
 const TOKEN = 'test'
 
+const DEMO: ModelDescription = {
+  ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 256, sizes: ['256x256'] },
+  ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
+  timestepSpacing: 'trailing',
+}
+
 /**
  * Builds an API on the tests' real Redis, under a prefix of its own, and a hand that does a worker's work.
- * `url` may name a proxy; the hand goes to Redis itself.
+ * `url` may name a proxy; `server` another kind of Redis; the hand goes to Redis itself. A demo model is announced unless `isAnnounced` is false;
+ * `model` is the default one, null for none.
  */
 export async function setUp(
   env: NodeJS.ProcessEnv,
-  { url, queueLimit = 100 }: { url?: string; queueLimit?: number } = {},
+  {
+    url,
+    server = {},
+    queueLimit = 100,
+    streamLimit = 100,
+    isAnnounced = true,
+    model = 'demo',
+    apiKeys,
+    logPrompts = false,
+    log,
+    hooks = {},
+  }: {
+    url?: string
+    server?: Record<string, string>
+    queueLimit?: number
+    streamLimit?: number
+    isAnnounced?: boolean
+    model?: string | null
+    apiKeys?: ApiKey[]
+    logPrompts?: boolean
+    log?: PassThrough
+    hooks?: Record<string, string>
+  } = {},
 ) {
   const direct = env.TEST_REDIS_URL
   if (!direct)
     throw new Error('TEST_REDIS_URL is not set; start a Redis and name it, as vitest does from the root')
-  const names = { model: 'demo', prefix: `{test-${randomUUID()}}` }
-  const redis = connectRedis(url ?? direct)
+  const prefix = `{test-${randomUUID()}}`
+  const reach = (at: string) => RedisConfig.parse({ REDIS_URL: at, ...server })
+  const redis = connectRedis(reach(url ?? direct), { patience: 'none' })
   redis.on('error', () => {})
   if (url === undefined) await once(redis, 'ready')
-  const queue = openQueue(redis, names)
+  const queues = openQueues(redis, { prefix })
   const app = buildApp({
     redis,
-    queue,
+    queues,
+    apiKeys,
+    log,
+    openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
-      MODEL: names.model,
-      REDIS_PREFIX: names.prefix,
+      ...PictureStoreConfig.parse(hooks),
+      ...SafetyConfig.parse(hooks),
+      ...WebhookConfig.parse(hooks),
+      MODEL_NAME: model ?? undefined,
+      REDIS_PREFIX: prefix,
       QUEUE_LIMIT: queueLimit,
+      STREAM_LIMIT: streamLimit,
+      TRUST_PROXY: ['loopback'],
+      LOG_PROMPTS: logPrompts,
+      REQUEST_TIMEOUT_SECONDS: 1,
       RESULT_TTL_SECONDS: 100,
-      LOG_LEVEL: 'silent',
+      LOG_LEVEL: log ? 'info' : 'silent',
     },
   })
 
-  const own = new Redis(direct, { maxRetriesPerRequest: null })
-  const worker = new Worker<ImageJob, ImageResult>(queue.name, null, {
-    connection: own,
-    prefix: names.prefix,
-  })
+  const own = connectRedis(reach(direct), { patience: 'endless' })
+  own.on('error', () => {})
+  const workers = new Map<string, Worker<ImageJob, ImageResult>>()
+  const workerOf = (model: string) => {
+    const connection = { connection: own, prefix }
+    const worker = workers.get(model) ?? new Worker(imagesQueueName(model), null, connection)
+    worker.on('error', () => {}) // of a Redis that a test takes away
+    workers.set(model, worker)
+    return worker
+  }
+
+  /** Announces a model, as its worker does; without `isAlive` as one that is gone since. */
+  async function announce(
+    description: Partial<ModelDescription> = {},
+    { isAlive = true }: { isAlive?: boolean } = {},
+  ): Promise<void> {
+    const whole = { ...DEMO, ...description }
+    await own.set(modelKey(prefix, whole.name), JSON.stringify(whole))
+    await own.sadd(modelNamesKey(prefix), whole.name)
+    if (isAlive) await own.set(modelAliveKey(prefix, whole.name), '1', 'EX', 1000)
+  }
+  if (isAnnounced) await announce()
 
   return {
-    ...names,
+    prefix,
+    announce,
     app,
     redis: own,
-    async announce(description: Partial<ModelDescription> = {}) {
-      const whole = { name: 'demo', plan: 'fp32', nativeSize: 256, defaultSteps: 2, ...description }
-      await own.set(modelKey(names.prefix, names.model), JSON.stringify(whole))
-    },
     /** Takes the oldest job, as a worker does that holds it. */
-    async take(): Promise<Job<ImageJob, ImageResult>> {
-      const job = await worker.getNextJob(TOKEN, { block: false })
+    async take(model = 'demo'): Promise<Job<ImageJob, ImageResult>> {
+      const job = await workerOf(model).getNextJob(TOKEN, { block: false })
       if (!job) throw new Error('no job waits')
       return job
     },
     async succeed(job: Job<ImageJob, ImageResult>, bytes = 'png') {
-      const { id, index, seed, width, height, steps } = job.data
-      await own.set(imageBytesKey(names.prefix, id, index), bytes)
+      const { id, index, seed, width, height, steps, ...settings } = job.data
+      await own.set(imageBytesKey(prefix, id, index), bytes)
       const timingsMs = { encodePrompts: 1, steps: [2, 3], decode: 4, encodePng: 5 }
-      await job.moveToCompleted({ seed, width, height, steps, timingsMs, batchSize: 1 }, TOKEN, false)
+      const told = {
+        promptTokens: 3,
+        promptChunks: 1,
+        warnings: settings.negativePrompt ? ['without effect'] : [],
+      }
+      await job.moveToCompleted(
+        { seed, width, height, steps, timingsMs, batchSize: 1, ...told },
+        TOKEN,
+        false,
+      )
     },
     async fail(job: Job<ImageJob, ImageResult>, reason: string) {
       await job.moveToFailed(new Error(reason), TOKEN, false)
     },
     async close() {
       await app.close()
-      await worker.close()
+      for (const worker of workers.values()) await worker.close()
       redis.disconnect()
       own.disconnect()
     },

@@ -2,7 +2,16 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './components/App.tsx'
-import './page.css'
+import { ErrorBoundary } from './components/ErrorBoundary.tsx'
+import { GalleryContext } from './gallery/gallery-context.ts'
+import { openGalleryStore } from './gallery/gallery-store.ts'
+import '@fontsource-variable/geist/wght.css'
+import './styles/base.css'
+import './styles/controls.css'
+import './styles/composer.css'
+import './styles/stage.css'
+import './styles/gallery.css'
+import './styles/dialogs.css'
 
 const client = new QueryClient({
   defaultOptions: {
@@ -14,16 +23,22 @@ const client = new QueryClient({
       retry: false,
       staleTime: Number.POSITIVE_INFINITY,
       refetchOnWindowFocus: false,
+      structuralSharing: false,
     },
   },
 })
 
 const root = document.getElementById('root')
 if (!root) throw new Error('index.html has no #root. This is a bug.')
+const store = await openGalleryStore()
 createRoot(root).render(
   <StrictMode>
-    <QueryClientProvider client={client}>
-      <App />
-    </QueryClientProvider>
+    <ErrorBoundary>
+      <QueryClientProvider client={client}>
+        <GalleryContext value={store}>
+          <App />
+        </GalleryContext>
+      </QueryClientProvider>
+    </ErrorBoundary>
   </StrictMode>,
 )

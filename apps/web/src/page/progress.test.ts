@@ -1,6 +1,13 @@
 import type { Image, ImagesResource } from '@sdcpu/contract'
 import { describe, expect, it } from 'vitest'
-import { isTerminal, progressOf, progressParts } from './progress.ts'
+import {
+  fractionDone,
+  isTerminal,
+  progressOf,
+  progressParts,
+  secondsLeft,
+  secondsLeftAtPace,
+} from './progress.ts'
 
 const queued: Image = { index: 0, seed: 7, status: 'queued', steps: 4 }
 const running = (step?: number): Image => ({ ...queued, status: 'running', step })
@@ -35,6 +42,50 @@ describe('progressOf', () => {
 
   it('ends with the status of the request', () => {
     expect(progressOf(requestOf('failed', [succeeded, failed]))).toEqual({ phase: 'failed' })
+  })
+})
+
+describe('the queue', () => {
+  it('tells how many are before the first of the pictures', () => {
+    const images = [
+      { ...queued, position: 5 },
+      { ...queued, position: 4 },
+    ]
+    expect(progressOf(requestOf('queued', images))).toEqual({ phase: 'waiting', position: 4 })
+  })
+})
+
+describe('secondsLeft', () => {
+  it('is the time until the last picture, counted from when the API foretold it', () => {
+    const images = [succeeded, { ...running(1), etaSeconds: 6 }, { ...queued, etaSeconds: 20 }]
+    expect(secondsLeft(images, 0)).toBe(20)
+    expect(secondsLeft(images, 4500)).toBe(16)
+  })
+
+  it('never says zero before it is over', () => {
+    expect(secondsLeft([{ ...running(3), etaSeconds: 2 }], 60_000)).toBe(1)
+  })
+
+  it('says nothing where the API foretells nothing, or where all is over', () => {
+    expect(secondsLeft([queued], 0)).toBeUndefined()
+    expect(secondsLeft([{ ...succeeded, etaSeconds: 3 }], 0)).toBeUndefined()
+  })
+})
+
+describe('secondsLeftAtPace', () => {
+  it('takes the steps to come to be as long as those that are done', () => {
+    expect(secondsLeftAtPace([running(1)], 2000)).toBe(6)
+    expect(secondsLeftAtPace([succeeded, running(2), queued, queued], 6000)).toBe(10)
+  })
+
+  it('says nothing before the first step', () => {
+    expect(secondsLeftAtPace([running(0), queued], 5000)).toBeUndefined()
+  })
+})
+
+describe('fractionDone', () => {
+  it('counts the steps of all pictures, those that will not come as done', () => {
+    expect(fractionDone([succeeded, failed, running(2), queued])).toBe(10 / 16)
   })
 })
 

@@ -36,7 +36,16 @@ describe('the page', () => {
     expect(index.statusCode).toBe(200)
     expect(index.body).toContain('the page')
     expect(index.headers['cache-control']).toBe('no-cache')
-    expect(index.headers['content-security-policy']).toContain("default-src 'self'")
+    expect(index.headers).toMatchObject({
+      'content-security-policy': expect.stringMatching(
+        /^default-src 'none';script-src 'self';style-src 'self';/,
+      ),
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'SAMEORIGIN',
+      'referrer-policy': 'same-origin',
+    })
+    expect(index.headers['content-security-policy']).not.toMatch(/unsafe|\*|http/)
+    expect(index.headers).not.toHaveProperty('access-control-allow-origin')
     const script = await app.inject('/assets/index-a1b2.js')
     expect(script.body).toBe('start()')
     expect(script.headers['cache-control']).toBe('public, max-age=31536000, immutable')
@@ -70,6 +79,15 @@ describe('the page', () => {
       apiTimeoutMs: 1000,
     })
     await expect(building).rejects.toThrow(/The page is not built.*Run "pnpm/)
+  })
+
+  it('counts its answers by kind of path, so that ids make no series of their own', async () => {
+    const app = await serverOf(await apiOf((_, response) => response.end('{}')))
+    for (const url of ['/', '/api/v1/images/a', '/api/v1/images/b', '/nothing']) await app.inject(url)
+    const { body } = await app.inject('/metrics')
+    expect(body).toContain('sd_http_responses_total{route="/api/*",status="200"} 2')
+    expect(body).toMatch(/^process_resident_memory_bytes \d+$/m)
+    expect(body).not.toContain('images/a')
   })
 
   it.each(['/healthz', '/readyz'])('answers %s while the API is away', async (url) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { callApi } from './call-api.ts'
+import { askAgain, callApi, fetchPicture } from './call-api.ts'
 
 const closers: (() => unknown)[] = []
 afterEach(async () => {
@@ -50,6 +50,48 @@ describe('callApi', () => {
     const call = callApi(url, { signal: abort.signal })
     abort.abort()
     await expect(call).rejects.toMatchObject({ name: 'AbortError' })
+  })
+})
+
+describe('askAgain', () => {
+  it('takes the answer from before when the API says that nothing has changed', async () => {
+    const seen: (string | undefined)[] = []
+    const url = await serve((request, response) => {
+      seen.push(request.headers['if-none-match'])
+      if (request.headers['if-none-match'] === '"1"') response.writeHead(304).end()
+      else response.writeHead(200, { etag: '"1"' }).end('{"step":2}')
+    })
+    const first = await askAgain(url)
+    expect(await askAgain(url)).toBe(first)
+    expect(seen).toEqual([undefined, '"1"'])
+  })
+
+  it('asks without conditions where answers carry no ETag', async () => {
+    let asked = 0
+    const url = await serve((request, response) => {
+      asked += 1
+      expect(request.headers['if-none-match']).toBeUndefined()
+      response.end(`{"asked":${asked}}`)
+    })
+    await askAgain(url)
+    expect(await askAgain(url)).toEqual({ asked: 2 })
+  })
+})
+
+describe('fetchPicture', () => {
+  it('returns the bytes with their type', async () => {
+    const url = await serve((_, response) =>
+      response.writeHead(200, { 'content-type': 'image/webp' }).end('picture'),
+    )
+    const picture = await fetchPicture(url)
+    expect(picture.type).toBe('image/webp')
+    expect(await picture.text()).toBe('picture')
+  })
+
+  it('says that a picture has expired', async () => {
+    const body = { error: { code: 'expired', message: 'gone', requestId: 'a' } }
+    const url = await serve((_, response) => response.writeHead(410).end(JSON.stringify(body)))
+    await expect(fetchPicture(url)).rejects.toMatchObject({ code: 'expired' })
   })
 })
 

@@ -1,82 +1,135 @@
-import { useRef, useState } from 'react'
-import { useCreateImages } from '../api/create-images.ts'
-import type { Draft, ImagesInput } from '../read-draft.ts'
-import { texts } from '../texts.ts'
+import { useMemo, useRef, useState } from 'react'
+import { toSubmission, useCreateImages } from '../api/create-images.ts'
+import { useRecovery } from '../api/list-images.ts'
+import { useModels } from '../api/list-models.ts'
+import { type Draft, type ImagesInput, readDraft } from '../draft/read-draft.ts'
+import { useDraft } from '../draft/use-draft.ts'
+import { type PictureRef, picturesOf, toDraft } from '../gallery/entry.ts'
+import { useEntries, useEntry, useFollow, useGallery } from '../gallery/use-gallery.ts'
+import { useRemoval } from '../gallery/use-removal.ts'
+import { useDocumentLanguage, useTexts } from '../texts/use-texts.ts'
+import { useTitle } from '../use-title.ts'
+import { Comparison } from './Comparison.tsx'
 import { Composer } from './Composer.tsx'
-import { Earlier } from './Earlier.tsx'
-import { EmptyStage, SendingStage, Stage } from './Stage.tsx'
-
-/** A request made during this visit. */
-export type Entry = { id: string; input: ImagesInput; startedAtMs: number }
+import { EmptyStage } from './EmptyStage.tsx'
+import { Footer } from './Footer.tsx'
+import { Gallery } from './Gallery.tsx'
+import { Header } from './Header.tsx'
+import { type PageActions, PageActionsContext } from './page-actions.ts'
+import { ServiceNotice } from './ServiceNotice.tsx'
+import { SendingStage, Stage } from './Stage.tsx'
+import { UndoToast } from './UndoToast.tsx'
+import { Viewer } from './Viewer.tsx'
 
 /** The whole page. */
 export function App() {
-  const [draft, setDraft] = useState<Draft>({ prompt: '', seed: '', n: 1 })
-  const [entries, setEntries] = useState<Entry[]>([])
-  const [shownId, setShownId] = useState<string>()
+  const texts = useTexts()
+  const [draft, setDraft] = useDraft()
+  const [viewed, setViewed] = useState<PictureRef>()
+  const [compared, setCompared] = useState<PictureRef[]>()
   const stage = useRef<HTMLElement>(null)
+  const { data: models = [] } = useModels()
   const create = useCreateImages()
+  const removal = useRemoval()
+  const ids = useGallery()
+  const [newest, ...earlier] = ids ?? []
+  useFollow(ids ?? [])
+  useRecovery()
+  useDocumentLanguage()
+  useTitle(newest)
 
   function generate(input: ImagesInput) {
-    const startedAtMs = Date.now()
-    create.mutate(input, {
-      onSuccess({ id }) {
-        setEntries((earlier) => [{ id, input, startedAtMs }, ...earlier])
-        show(id)
-      },
-    })
-  }
-
-  function show(id: string) {
-    setShownId(id)
+    create.mutate(toSubmission(input))
     bringIntoView(stage.current)
   }
 
-  const shown = entries.find((entry) => entry.id === shownId)
-  const reuseSeed = (seed: number) => setDraft((now) => ({ ...now, seed: String(seed) }))
+  function reuse(next: Draft) {
+    setDraft(next)
+    bringIntoView(document.getElementById('prompt'))
+  }
+
+  const actions: PageActions = {
+    reuse,
+    keepSeed: (seed) => setDraft((now) => ({ ...now, seed: String(seed) })),
+    drawAgain(entry) {
+      const again = { ...toDraft(entry), seed: '' }
+      const read = readDraft(
+        again,
+        models.find(({ name }) => name === again.model),
+      )
+      if ('input' in read) generate(read.input)
+    },
+    open: setViewed,
+    compare: setCompared,
+    remove: (ids) => void removal.remove(ids),
+  }
 
   return (
-    <>
-      <header className="header">
-        <Mark />
-        <h1>{texts.title}</h1>
-      </header>
+    <PageActionsContext value={actions}>
+      <a className="skip" href="#prompt">
+        {texts.skipToPrompt}
+      </a>
+      <Header />
       <main className="main">
-        <Composer
-          draft={draft}
-          onDraft={setDraft}
-          onGenerate={generate}
-          isSending={create.isPending}
-          failure={
-            create.error && create.variables ? { error: create.error, input: create.variables } : undefined
-          }
-        />
-        <section className="stage" ref={stage} aria-label={texts.stageTitle}>
-          {create.isPending ? (
-            <SendingStage input={create.variables} />
-          ) : shown ? (
-            <Stage key={shown.id} entry={shown} onRetry={generate} onUseSeed={reuseSeed} />
-          ) : (
-            <EmptyStage />
-          )}
-        </section>
-        <Earlier entries={entries.filter((entry) => entry !== shown)} onShow={show} onUseSeed={reuseSeed} />
+        <ServiceNotice />
+        <div className="desk">
+          <div className="panel">
+            <Composer
+              draft={draft}
+              onDraft={setDraft}
+              onGenerate={generate}
+              models={models}
+              lastSeed={useEntry(newest ?? '').entry?.resource.request.seed}
+              isSending={create.isPending}
+              failure={failureOf(create)}
+            />
+          </div>
+          <section className="stage" ref={stage} aria-label={texts.stageTitle}>
+            {create.isPending ? (
+              <SendingStage input={create.variables.input} />
+            ) : newest ? (
+              <Stage key={newest} id={newest} />
+            ) : (
+              ids && <EmptyStage onPick={(prompt) => setDraft((now) => ({ ...now, prompt }))} />
+            )}
+          </section>
+        </div>
+        {earlier.length > 0 && <Gallery ids={earlier} />}
       </main>
-    </>
+      <Footer />
+      {viewed && (
+        <GalleryViewer
+          ids={ids ?? []}
+          viewed={viewed}
+          onShow={setViewed}
+          onClose={() => setViewed(undefined)}
+        />
+      )}
+      {compared && <Comparison pictures={compared} onClose={() => setCompared(undefined)} />}
+      {removal.canUndo && <UndoToast onUndo={removal.undo} onOver={removal.letGo} />}
+    </PageActionsContext>
   )
 }
 
-function Mark() {
-  return (
-    <svg className="mark" viewBox="0 0 32 32" aria-hidden="true">
-      <rect width="32" height="32" rx="8" />
-      <circle cx="21.5" cy="11" r="3.5" />
-      <path d="M4 25 12 14l6 8 3-4 7 7z" />
-    </svg>
-  )
+type GalleryViewerProps = {
+  ids: string[]
+  viewed: PictureRef
+  onShow: (picture: PictureRef) => void
+  onClose: () => void
 }
 
-/** Where the page is one column, the picture lies below the fold. */
+function GalleryViewer({ ids, viewed, onShow, onClose }: GalleryViewerProps) {
+  const entries = useEntries(ids)
+  const pictures = useMemo(() => picturesOf(entries), [entries])
+  return <Viewer picture={viewed} pictures={pictures} onShow={onShow} onClose={onClose} />
+}
+
+function failureOf({ error, variables, mutate }: ReturnType<typeof useCreateImages>) {
+  if (!error || !variables) return undefined
+  return { error, onRetry: () => mutate({ ...variables, startedAtMs: Date.now() }) }
+}
+
+/** Where the page is one column, what comes next may lie out of sight. */
 function bringIntoView(element: HTMLElement | null) {
   if (!matchMedia('(max-width: 60rem)').matches) return
   const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'

@@ -1,143 +1,120 @@
-import { type FormEvent, type KeyboardEvent, useRef, useState } from 'react'
-import { type Draft, type DraftFaults, type ImagesInput, readDraft } from '../read-draft.ts'
-import { examplePrompts, texts } from '../texts.ts'
+import type { Model } from '@sdcpu/contract'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
+import {
+  type Draft,
+  type DraftFaults,
+  type ImagesInput,
+  MAX_PROMPT_CHARACTERS,
+  readDraft,
+} from '../draft/read-draft.ts'
+import { examplePrompts } from '../example-prompts.ts'
+import { useTexts } from '../texts/use-texts.ts'
 import { FailureNotice } from './FailureNotice.tsx'
-
-const COUNTS = [1, 2, 3, 4]
+import { Dices } from './icons.ts'
+import { Settings } from './Settings.tsx'
 
 type ComposerProps = {
   draft: Draft
   onDraft: (draft: Draft) => void
   onGenerate: (input: ImagesInput) => void
+  models: Model[]
+  /** The seed of the newest picture, which a press on the lock keeps. */
+  lastSeed: number | undefined
   isSending: boolean
-  failure: { error: Error; input: ImagesInput } | undefined
+  failure: { error: Error; onRetry: () => void } | undefined
 }
 
-/** The form: prompt, settings, button, and prompts to start from. */
-export function Composer({ draft, onDraft, onGenerate, isSending, failure }: ComposerProps) {
-  const prompt = useRef<HTMLTextAreaElement>(null)
-  const seed = useRef<HTMLInputElement>(null)
+/** The form: prompt, settings, button. */
+export function Composer(props: ComposerProps) {
+  const { draft, onDraft, onGenerate, models, lastSeed, isSending, failure } = props
+  const texts = useTexts()
+  const form = useRef<HTMLFormElement>(null)
   const [faults, setFaults] = useState<DraftFaults>({})
+  const model = models.find(({ name }) => name === draft.model) ?? models[0]
+  useSubmitKey(form)
 
   function change(part: Partial<Draft>) {
     onDraft({ ...draft, ...part })
     setFaults({})
   }
 
-  function submit(event?: FormEvent) {
-    event?.preventDefault()
+  function submit(event: FormEvent) {
+    event.preventDefault()
     if (isSending) return
-    const read = readDraft(draft)
-    if ('input' in read) return onGenerate(read.input)
+    const read = readDraft(draft, model)
+    if ('input' in read) {
+      setFaults({})
+      return onGenerate(read.input)
+    }
     setFaults(read.faults)
-    ;(read.faults.prompt ? prompt : seed).current?.focus()
+    form.current?.querySelector<HTMLElement>(read.faults.prompt ? '#prompt' : '#seed')?.focus()
   }
 
-  function submitByKey(event: KeyboardEvent) {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit(event)
-  }
-
-  function pickExample(example: string) {
-    change({ prompt: example })
-    // On a phone focusing would raise the keyboard over the button that comes next.
-    if (matchMedia('(pointer: fine)').matches) prompt.current?.focus()
+  function surprise() {
+    const others = examplePrompts.filter(({ prompt }) => prompt !== draft.prompt)
+    change({ prompt: others[Math.floor(Math.random() * others.length)]?.prompt ?? '' })
   }
 
   return (
-    <div className="composer">
-      <form onSubmit={submit} onKeyDown={submitByKey} noValidate>
+    <form ref={form} className="composer" onSubmit={submit} noValidate aria-label={texts.composerTitle}>
+      <div className="label-row">
         <label className="label" htmlFor="prompt">
           {texts.promptLabel}
         </label>
-        <textarea
-          id="prompt"
-          ref={prompt}
-          className="prompt"
-          rows={4}
-          placeholder={texts.promptPlaceholder}
-          value={draft.prompt}
-          aria-invalid={faults.prompt !== undefined}
-          aria-describedby={faults.prompt && 'prompt-fault'}
-          onChange={(event) => change({ prompt: event.target.value })}
-        />
-        <Fault id="prompt-fault" text={faults.prompt && texts.promptMissing} />
-
-        <div className="settings">
-          <div className="setting">
-            <label className="label" htmlFor="seed">
-              {texts.seedLabel}
-            </label>
-            <input
-              id="seed"
-              ref={seed}
-              className="seed"
-              inputMode="numeric"
-              autoComplete="off"
-              placeholder={texts.seedPlaceholder}
-              value={draft.seed}
-              aria-invalid={faults.seed !== undefined}
-              aria-describedby={faults.seed && 'seed-fault'}
-              onChange={(event) => change({ seed: event.target.value })}
-            />
-          </div>
-          <fieldset className="setting">
-            <legend className="label">{texts.countLabel}</legend>
-            <div className="counts">
-              {COUNTS.map((n) => (
-                <label key={n} className="count">
-                  <input type="radio" name="n" checked={draft.n === n} onChange={() => change({ n })} />
-                  <span>{n}</span>
-                </label>
-              ))}
-            </div>
-          </fieldset>
-        </div>
-        <Fault id="seed-fault" text={faults.seed && texts.seedInvalid} />
-
-        <button type="submit" className="generate" aria-disabled={isSending}>
-          {isSending ? texts.sending : texts.generate}
-          <span className="shortcut" aria-hidden="true">
-            {texts.shortcut(isApple())}
-          </span>
+        <button type="button" className="text-button" onClick={surprise}>
+          <Dices aria-hidden />
+          {texts.surprise}
         </button>
-      </form>
-      {failure && (
-        <FailureNotice
-          key={String(isSending)}
-          error={failure.error}
-          onRetry={() => onGenerate(failure.input)}
-        />
-      )}
-      <Examples onPick={pickExample} />
-    </div>
+      </div>
+      <textarea
+        id="prompt"
+        className="field prompt"
+        rows={4}
+        placeholder={texts.promptPlaceholder}
+        value={draft.prompt}
+        aria-invalid={faults.prompt !== undefined}
+        aria-describedby="prompt-fault prompt-hint"
+        onChange={(event) => change({ prompt: event.target.value })}
+      />
+      <p id="prompt-fault" className="fault" role="alert">
+        {faults.prompt === 'missing' && texts.promptMissing}
+        {typeof faults.prompt === 'object' &&
+          texts.promptTooLong(faults.prompt.characters, MAX_PROMPT_CHARACTERS)}
+      </p>
+      <p id="prompt-hint" className="hint">
+        {texts.promptLanguageHint}
+      </p>
+      <Settings
+        draft={draft}
+        onChange={change}
+        models={models}
+        model={model}
+        lastSeed={lastSeed}
+        hasSeedFault={faults.seed !== undefined}
+      />
+      <button type="submit" className="generate" aria-disabled={isSending}>
+        {isSending ? texts.sending : texts.generate}
+        <span className="key" aria-hidden="true">
+          {texts.shortcut(isApple())}
+        </span>
+      </button>
+      {failure && <FailureNotice key={String(isSending)} error={failure.error} onRetry={failure.onRetry} />}
+    </form>
   )
 }
 
-function Fault({ id, text }: { id: string; text: string | undefined }) {
-  return (
-    <p id={id} className="fault" role="alert">
-      {text}
-    </p>
-  )
-}
-
-function Examples({ onPick }: { onPick: (prompt: string) => void }) {
-  return (
-    <section className="examples" aria-labelledby="examples-title">
-      <h2 id="examples-title" className="label">
-        {texts.examplesTitle}
-      </h2>
-      <ul>
-        {examplePrompts.map((example) => (
-          <li key={example}>
-            <button type="button" onClick={() => onPick(example)}>
-              {example}
-            </button>
-          </li>
-        ))}
-      </ul>
-    </section>
-  )
+/** Ctrl+Enter sends the form from wherever the focus is, except in a window over the page. */
+function useSubmitKey(form: React.RefObject<HTMLFormElement | null>) {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const isSubmit = event.key === 'Enter' && (event.ctrlKey || event.metaKey)
+      if (!isSubmit || event.repeat || document.querySelector('dialog[open]')) return
+      event.preventDefault()
+      form.current?.requestSubmit()
+    }
+    addEventListener('keydown', onKeyDown)
+    return () => removeEventListener('keydown', onKeyDown)
+  }, [form])
 }
 
 function isApple(): boolean {

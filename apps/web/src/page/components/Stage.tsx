@@ -1,134 +1,147 @@
 import type { ImagesResource } from '@sdcpu/contract'
-import type { CSSProperties } from 'react'
+import { type CSSProperties, useEffect } from 'react'
 import { ApiError } from '../api/call-api.ts'
-import { useImages } from '../api/get-images.ts'
+import { useCancelImages } from '../api/cancel-images.ts'
+import { useModels } from '../api/list-models.ts'
 import { describeError } from '../describe-error.ts'
-import { isTerminal, progressOf } from '../progress.ts'
-import type { ImagesInput } from '../read-draft.ts'
-import { texts } from '../texts.ts'
+import type { ImagesInput } from '../draft/read-draft.ts'
+import { readSize } from '../draft/sizes.ts'
+import { type Entry, isSettled } from '../gallery/entry.ts'
+import { useEntry } from '../gallery/use-gallery.ts'
+import { isTerminal, progressOf, secondsLeft, secondsLeftAtPace } from '../progress.ts'
+import { useTexts } from '../texts/use-texts.ts'
 import { useNow } from '../use-now.ts'
-import type { Entry } from './App.tsx'
+import { NoiseField } from './Dots.tsx'
 import { FailureNotice } from './FailureNotice.tsx'
 import { ProgressLine } from './ProgressLine.tsx'
+import { usePageActions } from './page-actions.ts'
+import { RequestActions } from './RequestActions.tsx'
 import { Tile } from './Tile.tsx'
 
-/** The stage before anything was asked for. */
-export function EmptyStage() {
+/** The stage while the request is on its way to the API. */
+export function SendingStage({ input }: { input: ImagesInput }) {
+  const texts = useTexts()
   return (
-    <div className="frame empty">
-      <p className="frame-words">
-        <EmptyPicture />
-        <strong>{texts.emptyTitle}</strong>
-        {texts.emptyHint}
+    <div className="request">
+      <div className="tiles" data-count={input.n}>
+        {Array.from({ length: input.n }, (_, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: placeholders have no other identity
+          <div key={index} className="frame pending queued">
+            <NoiseField level={1} ratio={1} seed={index} />
+          </div>
+        ))}
+      </div>
+      <p className="status" role="status">
+        {texts.sending}
       </p>
     </div>
   )
 }
 
-function EmptyPicture() {
+/** The newest request: its pictures, how far they are, and what went wrong. */
+export function Stage({ id }: { id: string }) {
+  const { entry, error, updatedAtMs } = useEntry(id)
+  const { drawAgain } = usePageActions()
+  const texts = useTexts()
+  if (!entry) return null
+  const { resource } = entry
+  const failure = entry.isForgotten && entry.kept.length === 0 ? FORGOTTEN : failureOf(resource)
+  const notice = failure && <FailureNotice error={failure} onRetry={() => drawAgain(entry)} />
+  const isOver = entry.isForgotten || isTerminal(resource.status)
   return (
-    <svg viewBox="0 0 48 48" aria-hidden="true">
-      <rect x="5" y="8" width="38" height="32" rx="6" />
-      <circle cx="32" cy="18.5" r="3.5" />
-      <path d="m6 35 11-13 8.5 10 4.5-5.5L42 37" />
-    </svg>
-  )
-}
-
-/** The stage while the request is on its way to the API. */
-export function SendingStage({ input }: { input: ImagesInput }) {
-  return (
-    <>
-      <div className="tiles" data-count={input.n}>
-        {Array.from({ length: input.n }, (_, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: placeholders have no other identity
-          <div key={index} className="tile">
-            <div className="frame queued" />
-          </div>
-        ))}
-      </div>
-      <div className="status" role="status">
-        <span>{texts.sending}</span>
-      </div>
-    </>
-  )
-}
-
-type StageProps = { entry: Entry; onRetry: (input: ImagesInput) => void; onUseSeed: (seed: number) => void }
-
-/** The request in front: its pictures, how far they are, and what went wrong. */
-export function Stage({ entry, onRetry, onUseSeed }: StageProps) {
-  const { data: images, error, dataUpdatedAt } = useImages(entry.id)
-  if (!images) return <SendingStage input={entry.input} />
-  const isOver = isTerminal(images.status)
-  const failure = isOver ? failureOf(images) : isLost(error) ? error : undefined
-  const notice = failure && <FailureNotice error={failure} onRetry={() => onRetry(entry.input)} />
-  const hasPictures = images.images.some((image) => image.status === 'succeeded')
-  return (
-    <div className="request" style={frameSize(images)}>
-      {notice && !hasPictures ? (
-        <div className="frame empty">{notice}</div>
+    <div className="request" style={frameSize(resource)}>
+      {isOver && isSettled(entry) && entry.kept.length === 0 ? (
+        <div className="frame vacant">{notice ?? <p>{texts.nothingDrawn}</p>}</div>
       ) : (
-        <>
-          <div className="tiles" data-count={images.images.length}>
-            {images.images.map((image) => (
-              <div key={image.index} className="tile">
-                <Tile image={image} prompt={entry.input.prompt} onUseSeed={onUseSeed} />
-              </div>
-            ))}
-          </div>
-          <Status images={images} entry={entry} endedAtMs={isOver ? dataUpdatedAt : undefined} />
-          {notice}
-        </>
+        <div className="tiles" data-count={resource.images.length}>
+          {resource.images.map((image) => (
+            <Tile key={image.index} entry={entry} image={image} />
+          ))}
+        </div>
       )}
-      {!isOver && !notice && error && (
-        <p className="away">
-          {describeError(error).title} {texts.stillAsking}
-        </p>
-      )}
-      <p className="caption">{entry.input.prompt}</p>
+      {!notice && <Status entry={entry} error={error} updatedAtMs={updatedAtMs} />}
+      {entry.kept.length > 0 && notice}
+      <p className="prompt-line">{resource.request.prompt}</p>
+      {isOver && <RequestActions entry={entry} />}
     </div>
   )
 }
 
-function Status({
-  images,
-  entry,
-  endedAtMs,
-}: {
-  images: ImagesResource
-  entry: Entry
-  endedAtMs: number | undefined
-}) {
-  const nowMs = useNow(endedAtMs === undefined)
-  const seconds = Math.max(0, Math.round(((endedAtMs ?? nowMs) - entry.startedAtMs) / 1000))
-  const progress = progressOf(images)
+const FORGOTTEN = new ApiError('expired', 'The API has forgotten the request')
+
+type StatusProps = { entry: Entry; error: Error | null; updatedAtMs: number }
+
+function Status({ entry, error, updatedAtMs }: StatusProps) {
+  const texts = useTexts()
+  const { images, status, request } = entry.resource
+  const isOver = isTerminal(status)
+  const isWorkerAway = useModels().data?.find(({ name }) => name === request.model)?.status === 'away'
+  const nowMs = useNow(!isOver)
+  const progress = progressOf(entry.resource)
+  const left = isOver || error ? undefined : timeLeft(entry, { updatedAtMs, nowMs })
+  const seconds = Math.max(0, Math.round(((entry.endedAtMs ?? nowMs) - entry.startedAtMs) / 1000))
   return (
     <div className="progress-block">
-      {endedAtMs === undefined && (
-        <ProgressLine images={images.images} isMoving={progress.phase !== 'waiting'} />
-      )}
+      {!isOver && <ProgressLine images={images} isMoving={progress.phase !== 'waiting' && !error} />}
       <div className="status">
         <span role="status">{texts.progress(progress)}</span>
-        <span className="elapsed">{texts.elapsed(seconds)}</span>
+        <span className="clock">
+          {left === undefined ? texts.duration(seconds) : texts.timeLeft(texts.duration(left))}
+        </span>
+        {!isOver && <CancelButton id={entry.id} />}
       </div>
+      {error && (
+        <p className="fault">
+          {describeError(error, texts).title} {texts.awayHint}
+        </p>
+      )}
+      {!error && progress.phase === 'waiting' && isWorkerAway && <p className="hint">{texts.noWorker}</p>}
     </div>
+  )
+}
+
+/** What the API foretells, or else what the pace so far comes to. */
+function timeLeft(entry: Entry, { updatedAtMs, nowMs }: { updatedAtMs: number; nowMs: number }) {
+  const { images } = entry.resource
+  const { runningSinceMs = nowMs } = entry
+  return secondsLeft(images, nowMs - updatedAtMs) ?? secondsLeftAtPace(images, nowMs - runningSinceMs)
+}
+
+/** Calls the request off; so does Esc. */
+function CancelButton({ id }: { id: string }) {
+  const texts = useTexts()
+  const { mutate, isPending, isError } = useCancelImages()
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const isElsewhere = event.target instanceof HTMLSelectElement || document.querySelector('dialog[open]')
+      if (event.key === 'Escape' && !event.isComposing && !isElsewhere) mutate(id)
+    }
+    addEventListener('keydown', onKeyDown)
+    return () => removeEventListener('keydown', onKeyDown)
+  }, [id, mutate])
+  return (
+    <>
+      {isError && <span className="fault">{texts.cancelFailed}</span>}
+      <button type="button" className="button" disabled={isPending} onClick={() => mutate(id)}>
+        {isPending ? texts.canceling : texts.cancel}
+        <span className="key" aria-hidden="true">
+          Esc
+        </span>
+      </button>
+    </>
   )
 }
 
 /** The frame has the shape of the picture to come, and small pictures are not blown up beyond what they can bear. */
 function frameSize({ request, images }: ImagesResource): CSSProperties {
-  const [width, height] = request.size.split('x').map(Number)
-  if (!width || !height) return {}
+  const size = readSize(request.size)
+  if (!size) return {}
   const columns = Math.min(images.length, 2)
-  return { '--ratio': `${width} / ${height}`, '--pixels': width * columns } as CSSProperties
+  return { '--ratio': size.width / size.height, '--pixels': size.width * columns } as CSSProperties
 }
 
-function isLost(error: unknown): boolean {
-  return error instanceof ApiError && ['image_not_found', 'expired'].includes(error.code)
-}
-
-function failureOf(images: ImagesResource): ApiError | undefined {
-  const error = images.images.find((image) => image.error)?.error
-  return error && new ApiError(error.code, error.message, { requestId: images.id })
+function failureOf({ status, images, id }: ImagesResource): ApiError | undefined {
+  if (status !== 'failed') return undefined
+  const error = images.find((image) => image.error)?.error
+  return error && new ApiError(error.code, error.message, { requestId: id })
 }

@@ -1,0 +1,78 @@
+import type { BatchShape, BatchTimes } from '@sdcpu/contract'
+
+export type Measured = BatchShape & BatchTimes & { images: number }
+export type QueuedImage = { id: string; shape: BatchShape; group: string; steps: number }
+export type RunningBatch = { images: QueuedImage[]; step: number }
+export type SimulatedWorker = { batchMaxSize: number; running?: RunningBatch }
+export type Outlook = { position: number; etaSeconds?: number }
+
+const LOOK_AHEAD_BATCHES = 2 // as many jobs as a worker holds
+
+/**
+ * Plays forward what workers do with a queue: whoever is free takes the oldest image and those of its group among the
+ * next. Gives each image's place, and the seconds until it is drawn unless there is no worker or nothing was measured.
+ */
+export function simulateQueue(
+  queue: QueuedImage[],
+  workers: SimulatedWorker[],
+  measured: Measured[],
+): Map<string, Outlook> {
+  const outlooks = new Map<string, Outlook>(queue.map(({ id }, position) => [id, { position }]))
+  const free = workers.map(({ batchMaxSize, running }) => ({
+    batchMaxSize,
+    atMs: running ? remainingMs(running, measured) : 0,
+  }))
+  for (const [i, { running }] of workers.entries())
+    for (const { id } of running?.images ?? []) outlooks.set(id, { position: 0, ...eta(free[i]!.atMs) })
+
+  const waiting = [...queue]
+  while (waiting.length > 0 && free.length > 0) {
+    const worker = free.reduce((first, other) => (other.atMs < first.atMs ? other : first))
+    const { group } = waiting[0]!
+    const inSight = waiting.slice(0, LOOK_AHEAD_BATCHES * worker.batchMaxSize)
+    const batch = inSight.filter((image) => image.group === group).slice(0, worker.batchMaxSize)
+    worker.atMs += batchMs(batch, measured)
+    for (const image of batch) {
+      Object.assign(outlooks.get(image.id)!, eta(worker.atMs))
+      waiting.splice(waiting.indexOf(image), 1)
+    }
+  }
+  return outlooks
+}
+
+// A worker tells each step when it is done, so the one it is at is on average half done.
+function remainingMs({ images, step }: RunningBatch, measured: Measured[]): number {
+  const { shape, steps } = images[0]!
+  const times = timesOf(shape, images.length, measured)
+  if (!times) return Number.NaN
+  return step < steps ? (steps - step - 0.5) * times.stepMs + times.restMs : times.restMs / 2
+}
+
+function batchMs(images: QueuedImage[], measured: Measured[]): number {
+  const { shape, steps } = images[0]!
+  const times = timesOf(shape, images.length, measured)
+  return times ? steps * times.stepMs + times.restMs : Number.NaN
+}
+
+/**
+ * How long such a batch takes: as measured, or else what the most similar one took, by the pixels that go through the
+ * model. Time grows a little faster than pixels do, and batches save a little; both are small beside a wrong guess.
+ */
+function timesOf(shape: BatchShape, images: number, measured: Measured[]): BatchTimes | undefined {
+  const pixels = (of: BatchShape & { images: number }) => of.width * of.height * of.images
+  const own = { ...shape, images }
+  const distance = (other: Measured) =>
+    Math.abs(Math.log((pixels(other) * other.rows) / (pixels(own) * own.rows))) +
+    (other.width === own.width && other.height === own.height ? 0 : 0.5)
+  const [nearest] = measured.toSorted((a, b) => distance(a) - distance(b))
+  if (!nearest) return undefined
+  const ratio = pixels(own) / pixels(nearest)
+  return {
+    stepMs: (nearest.stepMs * ratio * own.rows) / nearest.rows,
+    restMs: nearest.restMs * ratio,
+  }
+}
+
+function eta(ms: number): { etaSeconds?: number } {
+  return Number.isFinite(ms) ? { etaSeconds: Math.round(ms / 100) / 10 } : {}
+}

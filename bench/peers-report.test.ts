@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest'
+import { formatPeers, writeBetweenMarkers } from './peers-report.ts'
+import { planWork } from './stage.ts'
+
+const [unet] = planWork({ stages: ['unet'], batches: [1], steps: [1], width: 512, height: 512 })
+const measured = (engine: string, seconds: number[], peakRssBytes: number, day = '2026-11-22') => ({
+  ...unet!,
+  ...{ engine, seconds, peakRssBytes, threads: 2, loadSeconds: 1, measuredAt: `${day}T10:00:00Z` },
+})
+const cpu = { name: 'Some CPU', flags: ['avx2', 'fma'] }
+
+describe('formatPeers', () => {
+  it('puts best times side by side and says how many times faster ours is', () => {
+    const table = formatPeers(
+      [measured('ours fp32', [2.5, 2, 3], 3e9), measured('torch-fp32', [8, 9], 15.94e9, '2026-11-23')],
+      { cpu, model: 'sdxl' },
+    )
+    expect(table.split('\n')).toEqual([
+      'Some CPU, avx2 fma; 2 threads, model sdxl, 512x512, 2026-11-22 to 2026-11-23.',
+      'Best of the timed runs, and the peak memory of a process that does nothing else; in brackets, how many times faster ours is.',
+      '',
+      '| work | ours fp32 | torch-fp32 |',
+      '|---|---|---|',
+      '| unet-b1 | 2 s, 3.00 GB | 8 s (4.00x), 15.94 GB |',
+    ])
+  })
+})
+
+describe('writeBetweenMarkers', () => {
+  const page = (text: string) =>
+    `before\n<!-- peers: written by npm run bench -- --peers -->${text}<!-- end of peers -->\nafter`
+
+  it('changes what stands between the markers and nothing else', () => {
+    expect(writeBetweenMarkers(page('\nold\n'), 'new')).toBe(page('\n\nnew\n\n'))
+  })
+
+  it('refuses a page without them', () => {
+    expect(() => writeBetweenMarkers('# Page', 'new')).toThrow('the report needs two lines to write between')
+  })
+})

@@ -1,0 +1,117 @@
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { chooseThreads, describeModel, readManifest } from '@sdcpu/diffusion'
+import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
+import { type BenchOptions, parseBenchOptions, USAGE } from './bench-options.ts'
+import { readCpu } from './cpu.ts'
+import { measureOurs, profileOurs } from './measure-ours.ts'
+import { comparePeers } from './peers.ts'
+import { findGrowth, GROWTH_LIMIT_BYTES, soak } from './soak.ts'
+import { type Measurement, nameOf, planWork, type Work } from './stage.ts'
+import { alignColumns, formatBytes, formatMeasurements, formatProfile } from './tables.ts'
+
+const say = (line: string) => console.error(line)
+
+/** What every mode of the bench is given. */
+export type BenchSetting = {
+  options: BenchOptions
+  dataDir: string
+  modelDir: string
+  threads: number
+  width: number
+  height: number
+}
+
+/** Runs `npm run bench` and gives its exit code: 2 for a wrong command line, 1 where something failed or grew. */
+export async function runBench(args: string[]): Promise<number> {
+  if (args.includes('--help')) {
+    console.log(USAGE)
+    return 0
+  }
+  let options: BenchOptions
+  try {
+    options = parseBenchOptions(args)
+  } catch (error) {
+    say(`${(error as Error).message}\n\n${USAGE}`)
+    return 2
+  }
+  try {
+    return await MODES[options.mode](await settle(options))
+  } catch (error) {
+    say((error as Error).message)
+    return 1
+  }
+}
+
+async function settle(options: BenchOptions): Promise<BenchSetting> {
+  const { threads, reason } = chooseThreads(options.threads)
+  const { name, flags } = readCpu()
+  say(`${name}: ${flags.join(' ')}\n${options.mode === 'profile' ? '1 thread, as profiles need' : reason}`)
+  const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
+  const { dir: modelDir } = await prepareModel({
+    model: options.model,
+    dataDir,
+    plan: options.plan,
+    hub: await readHubOptions(process.env),
+    onProgress: ({ message }) => say(message),
+  })
+  const { nativeSize } = describeModel(await readManifest(modelDir))
+  const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
+  return { options, dataDir, modelDir, threads, width, height }
+}
+
+const MODES: Record<BenchOptions['mode'], (setting: BenchSetting) => Promise<number>> = {
+  stages: measureStages,
+  profile: profileStages,
+  soak: soakEngine,
+  peers: comparePeers,
+}
+
+async function measureStages(setting: BenchSetting): Promise<number> {
+  const { options, modelDir, threads } = setting
+  const measurements: Measurement[] = []
+  for (const work of planWork({ ...options, ...setting })) {
+    say(`Measuring ${nameOf(work)}`)
+    measurements.push(await measureOurs({ ...work, modelDir, threads, repeats: options.repeats }))
+  }
+  console.log(formatMeasurements(measurements))
+  await writeOut(options, { cpu: readCpu(), measurements })
+  return 0
+}
+
+async function profileStages({ options, modelDir, width, height }: BenchSetting): Promise<number> {
+  const profiles: (Work & { summary: unknown })[] = []
+  // A picture is the sum of its parts; the parts tell more.
+  for (const stage of options.stages.filter((name) => name !== 'picture')) {
+    const work: Work = { stage, batch: 1, steps: 1, width, height }
+    const summary = await profileOurs({ ...work, modelDir })
+    console.log(`${formatProfile(`${nameOf(work)} at ${width}x${height}`, summary)}\n`)
+    profiles.push({ ...work, summary })
+  }
+  await writeOut(options, { cpu: readCpu(), profiles })
+  return 0
+}
+
+async function soakEngine({ options, modelDir, threads, width, height }: BenchSetting): Promise<number> {
+  const { pictures } = options
+  const every = Math.max(1, Math.floor(pictures / 10))
+  const shown: string[][] = [['pictures', 'memory']]
+  const rssBytes = await soak({
+    ...{ modelDir, threads, pictures, width, height },
+    onPicture(count, rss) {
+      if (count % every === 0) shown.push([String(count), formatBytes(rss)])
+    },
+  })
+  const growth = findGrowth(rssBytes)
+  const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
+  console.log(alignColumns(shown))
+  console.log(
+    `Memory grew by ${megabytes(growth)} over ${pictures} pictures; the limit is ${megabytes(GROWTH_LIMIT_BYTES)}`,
+  )
+  await writeOut(options, { cpu: readCpu(), rssBytes, growth })
+  return growth <= GROWTH_LIMIT_BYTES ? 0 : 1
+}
+
+async function writeOut({ out }: BenchOptions, results: object): Promise<void> {
+  if (out) await writeFile(out, `${JSON.stringify(results, null, 2)}\n`)
+}

@@ -1,0 +1,1 @@
+export { openPictureStore, type Picture, type PictureStore } from './picture-store.ts'

@@ -1,0 +1,7 @@
+export {
+  type RedisServer,
+  startCluster,
+  startProtectedRedis,
+  startRedisServer,
+  startSentinel,
+} from './redis-servers.ts'

@@ -1,0 +1,7 @@
+export {
+  createSafetyCheck,
+  type SafetyCheck,
+  SafetyConfig,
+  SafetyUnavailable,
+  type Verdict,
+} from './safety-check.ts'
