@@ -29,7 +29,7 @@ describe('parseBenchOptions', () => {
     [['--threads', 'all'], /--threads is all/],
     [['--size', '512'], /--size is 512; it must be WIDTHxHEIGHT/],
     [['--size', '500x512'], /each a multiple of 8/],
-    [['--plan', 'int4'], /--plan is int4; it must be fp32/],
+    [['--plan', 'int4'], /--plan is int4; it must be one of auto, fp32, int8/],
     [['--peers', '--engines', 'tvm'], /--engines is tvm; it must be of ours, torch-fp32/],
     [['--engines', 'ours'], /--engines belongs to --peers/],
     [['--fresh'], /--fresh belongs to --peers/],

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { PLAN_CHOICES, type PlanChoice } from '@sdcpu/model-compiler'
 import { STAGES, type Stage } from './stage.ts'
 
 export const USAGE = `Usage: npm run bench -- [options]             times every stage in a process of its own
@@ -8,7 +9,7 @@ export const USAGE = `Usage: npm run bench -- [options]             times every 
 
   --model NAME      "demo" (default), a model folder in diffusers layout, a single-file checkpoint, or a repository;
                     --peers takes a folder in diffusers layout
-  --plan PLAN       how the compiled model computes: fp32 (default)
+  --plan PLAN       how the compiled model computes: fp32 (default), int8 or auto
   --size WxH        multiples of 8; the model's own when absent
   --threads N       default: the physical cores this process may use, within its CPU quota
   --stages LIST     of text, unet, decode, picture (default all)
@@ -26,7 +27,7 @@ export type EngineName = (typeof ENGINES)[number]
 export type BenchOptions = {
   mode: 'stages' | 'profile' | 'soak' | 'peers'
   model: string
-  plan: 'fp32'
+  plan: PlanChoice
   size: { width: number; height: number } | undefined
   threads: number | undefined
   stages: Stage[]
@@ -68,11 +69,12 @@ export function parseBenchOptions(args: string[]): BenchOptions {
   for (const name of ['engines', 'report'] as const)
     if (values[name] !== undefined && mode !== 'peers') throw new Error(`--${name} belongs to --peers`)
   if (values.fresh && mode !== 'peers') throw new Error('--fresh belongs to --peers')
-  if (values.plan !== 'fp32') throw new Error(`--plan is ${values.plan}; it must be fp32`)
+  const plan = PLAN_CHOICES.find((choice) => choice === values.plan)
+  if (!plan) throw new Error(`--plan is ${values.plan}; it must be one of ${PLAN_CHOICES.join(', ')}`)
   return {
     mode,
     model: values.model,
-    plan: values.plan,
+    plan,
     size: readSize(values.size),
     threads: values.threads === undefined ? undefined : readCount('threads', values.threads, 1024),
     stages: readNames('stages', values.stages, STAGES),

@@ -31,6 +31,8 @@ export type MeasureOrder = Work & {
 }
 
 const PROMPT_TOKENS = 77
+// Each run shall compute its prompts, as for prompts that were not seen before.
+const NO_CACHES = { embeddings: 0, promptKeys: 0 }
 
 const order = JSON.parse(process.argv[2]!) as MeasureOrder
 console.log(JSON.stringify(await withProfileDir((dir) => measure(order, dir))))
@@ -50,7 +52,7 @@ async function measure(order: MeasureOrder, profileDir: string): Promise<Measure
   const { modelDir, threads, repeats, profile = false, stage, batch, steps, width, height } = order
   const manifest = await readManifest(modelDir)
   let started = performance.now()
-  const { run, model } = await prepare(order, manifest, { threads, profileDir })
+  const { run, model } = await prepare(order, manifest, { threads, profileDir, cacheBytes: NO_CACHES })
   const loadSeconds = (performance.now() - started) / 1000
   await run() // the first run touches all memory for the first time
   if (profile) await run()

@@ -6,7 +6,13 @@ import {
   type SamplerName,
   samplerNamed,
 } from '@sdcpu/diffusion'
-import { type LoraChoice, TINY_DECODER, type VaeChoice } from '@sdcpu/model-compiler'
+import {
+  type LoraChoice,
+  PLAN_CHOICES,
+  type PlanChoice,
+  TINY_DECODER,
+  type VaeChoice,
+} from '@sdcpu/model-compiler'
 import { readLora } from './lora-option.ts'
 import { readVaeChoice, VAE_OPTIONS } from './vae-option.ts'
 
@@ -31,7 +37,8 @@ export const USAGE = `Usage: npm run generate -- "PROMPT" [options]
   --decoder KIND tiny: a small, fast VAE of less detail instead of the model's own
   --decoder-source SOURCE
                  where the tiny decoder comes from, as with --vae (default ${TINY_DECODER})
-  --plan PLAN    how the model computes: fp32 (default)
+  --plan PLAN    how the model computes: fp32, int8, or auto (default), the faster of them on this machine where
+                 int8's pictures are close enough to fp32's
   --threads N    CPU threads (default: the physical cores this process may use, within its CPU quota)
   --check HOW    how the compiled files are checked: quick (default), or full, which reads every byte
   --out FILE     where the PNG goes (default out.png); several become FILE-0.png, FILE-1.png, ...
@@ -65,7 +72,7 @@ export type GenerateOptions = {
   model: string
   loras: LoraChoice[]
   vae: VaeChoice | undefined
-  plan: 'fp32'
+  plan: PlanChoice
   threads: number | undefined
   check: ModelCheck
   out: string
@@ -79,7 +86,6 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
   if (!prompt?.trim()) throw new UsageError('a prompt is needed')
   if (rest.length > 0)
     throw new UsageError(`one prompt is expected; "${rest[0]}" is a second. Put quotes around it`)
-  if (values.plan !== 'fp32') throw new UsageError(`--plan is ${values.plan}; it must be fp32`)
   if (!values.out.endsWith('.png')) throw new UsageError(`--out is ${values.out}; it must end in .png`)
   if (values.strength !== undefined && values.image === undefined)
     throw new UsageError(`--strength is ${values.strength}, but there is no --image to begin with`)
@@ -97,7 +103,7 @@ export function parseGenerateOptions(args: string[]): GenerateOptions {
     model: values.model,
     loras: orUsageError(() => values.lora.map(readLora)),
     vae: orUsageError(() => readVaeChoice(values)),
-    plan: values.plan,
+    plan: readPlan(values.plan),
     threads: readInteger('threads', values.threads, 1, 1024),
     check: readCheck(values.check),
     out: values.out,
@@ -129,7 +135,7 @@ function parse(args: string[]) {
         model: { type: 'string', default: 'demo' },
         lora: { type: 'string', multiple: true, default: [] },
         ...VAE_OPTIONS,
-        plan: { type: 'string', default: 'fp32' },
+        plan: { type: 'string', default: 'auto' },
         threads: { type: 'string' },
         check: { type: 'string', default: 'quick' },
         out: { type: 'string', default: 'out.png' },
@@ -162,6 +168,12 @@ function readSampler(text: string | undefined): SamplerName | undefined {
   const name = samplerNamed(text)
   if (!name) throw new UsageError(`--sampler is ${text}; it must be one of ${SAMPLER_NAMES.join(', ')}`)
   return name
+}
+
+function readPlan(text: string): PlanChoice {
+  const plan = PLAN_CHOICES.find((choice) => choice === text)
+  if (!plan) throw new UsageError(`--plan is ${text}; it must be one of ${PLAN_CHOICES.join(', ')}`)
+  return plan
 }
 
 function readCheck(text: string): ModelCheck {

@@ -159,7 +159,7 @@ describe('parseGenerateOptions', () => {
       /--size is 513x512; it must be WIDTHxHEIGHT, each a multiple of 8 from 64 to 2048/,
     ],
     [['a', '--size', '512'], /--size is 512;/],
-    [['a', '--plan', 'int4'], /--plan is int4; it must be fp32/],
+    [['a', '--plan', 'int4'], /--plan is int4; it must be one of auto, fp32, int8/],
     [['a', '--out', 'x.jpg'], /--out is x.jpg; it must end in .png/],
     [['a', '--guidance', '-1'], /guidance/],
     [['a', '--guidance', '31'], /--guidance is 31; it must be a number from 0 to 30/],

@@ -46,6 +46,7 @@ async function main(args: string[]): Promise<number> {
 async function draw(options: GenerateOptions): Promise<void> {
   const { prompt, n, plan, check } = options
   const started = performance.now()
+  const { threads, reason } = chooseThreads(options.threads)
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const image = options.image === undefined ? undefined : await readImage(options.image)
   const { dir } = await prepareModel({
@@ -54,10 +55,10 @@ async function draw(options: GenerateOptions): Promise<void> {
     ...(options.vae && { vae: options.vae }),
     dataDir,
     plan,
+    threads,
     hub: await readHubOptions(process.env),
     onProgress: (progress) => say(progressLine(progress)),
   })
-  const { threads, reason } = chooseThreads(options.threads)
   say(`Loading the model for ${reason}`)
   const engine = await startEngine({ modelDir: dir, threads, check })
   try {

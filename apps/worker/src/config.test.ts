@@ -4,7 +4,7 @@ import { loadConfig, maskSecrets } from './config.ts'
 const env = { REDIS_URL: 'redis://localhost:6379' }
 
 it('needs nothing but a Redis', () => {
-  expect(loadConfig(env)).toMatchObject({ MODEL: 'demo', WORKER_PORT: 5002, PLAN: 'fp32', BATCH_MAX_SIZE: 4 })
+  expect(loadConfig(env)).toMatchObject({ MODEL: 'demo', WORKER_PORT: 5002, PLAN: 'auto', BATCH_MAX_SIZE: 4 })
 })
 
 it('takes an empty value for an absent one', () => {

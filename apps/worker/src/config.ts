@@ -54,7 +54,12 @@ export const WorkerConfig = z
     HTTP_PROXY: z.url().optional().describe('Proxy for downloads over HTTP; lower case counts first'),
     HTTPS_PROXY: z.url().optional().describe('Proxy for downloads over HTTPS; lower case counts first'),
     NO_PROXY: z.string().optional().describe('Hosts reached without a proxy; lower case counts first'),
-    PLAN: z.enum(['fp32']).default('fp32').describe('How the compiled model computes'),
+    PLAN: z
+      .enum(['auto', 'fp32', 'int8'])
+      .default('auto')
+      .describe(
+        'How the model computes; auto: the faster on this machine where int8 is close enough to fp32',
+      ),
     THREADS: wholeNumber(1, 256)
       .optional()
       .describe('Threads for one run; default: the physical cores allowed, within the CPU quota'),

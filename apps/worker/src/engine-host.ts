@@ -40,6 +40,7 @@ export async function hostEngine(
     threads,
     died: death.promise,
     generate: (inputs, options) => engine.generate(inputs, options),
+    stats: () => engine.stats(),
     close: () => engine.close(),
     async recycleIfGrown() {
       const before = rssBytes()

@@ -19,6 +19,7 @@ await runWorker(config, async (report) => {
     model: config.MODEL,
     dataDir: config.DATA_DIR,
     plan: config.PLAN,
+    threads: config.THREADS,
     hub: await readHubOptions(config),
     onProgress: ({ message }) => report(message),
   })

@@ -31,9 +31,33 @@ export async function encodeChunkedPrompts(
   count = Math.max(...prompts.map(({ chunks }) => chunks.length)),
 ): Promise<Conditioning> {
   // A request for several pictures brings the same prompt several times.
-  const unique = [...new Map(prompts.map((prompt) => [prompt.key, prompt])).values()]
+  const unique = new Map(prompts.map((prompt) => [prompt.key, prompt]))
+  const known = new Map<string, Conditioning>()
+  const missing: ChunkedPrompt[] = []
+  for (const [key, prompt] of unique) {
+    const cached = model.embeddings.get(cacheKey(key, count))
+    if (cached) known.set(key, cached)
+    else missing.push(prompt)
+  }
+  if (missing.length > 0)
+    for (const [i, conditioning] of (await encodeEach(model, missing, count)).entries()) {
+      const { key } = missing[i]!
+      model.embeddings.set(cacheKey(key, count), conditioning)
+      known.set(key, conditioning)
+    }
+  const rows = prompts.map(({ key }) => known.get(key)!)
+  return {
+    context: joinRows(rows.map(({ context }) => context)),
+    pooled: joinRows(rows.map(({ pooled }) => pooled)),
+  }
+}
+
+const cacheKey = (key: string, count: number) => `${count} ${key}`
+
+/** Runs the encoders once for all of the prompts; each gets a conditioning of one row. */
+async function encodeEach(model: Model, prompts: ChunkedPrompt[], count: number): Promise<Conditioning[]> {
   const { textEncoder, textEncoder2 } = model.manifest
-  const padded = unique.flatMap(({ chunks }) => [...chunks, ...emptyChunks(model, count - chunks.length)])
+  const padded = prompts.flatMap(({ chunks }) => [...chunks, ...emptyChunks(model, count - chunks.length)])
   const first = await runEncoder(
     model.textEncoder,
     padded.map((chunk) => chunk.first),
@@ -44,16 +68,12 @@ export async function encodeChunkedPrompts(
     padded.map((chunk) => chunk.second),
     textEncoder2,
   )
-  const rows = prompts.map(({ key }) => unique.findIndex((prompt) => prompt.key === key))
   const joined = joinLastAxis(first.hidden!, second.hidden!)
-  const context = { data: joined.data, dims: [unique.length, count * joined.dims[1]!, joined.dims[2]!] }
-  return {
-    context: selectRows(context, rows),
-    pooled: selectRows(
-      second.pooled!,
-      rows.map((row) => row * count),
-    ),
-  }
+  const context = { data: joined.data, dims: [prompts.length, count * joined.dims[1]!, joined.dims[2]!] }
+  return prompts.map((_, i) => ({
+    context: selectRows(context, [i]),
+    pooled: selectRows(second.pooled!, [i * count]),
+  }))
 }
 
 /** The embedding that stands for no negative prompt at all in models with `force_zeros_for_empty_prompt`. */
@@ -135,4 +155,16 @@ export function selectRows(tensor: FloatTensor, rows: number[]): FloatTensor {
     data.set(tensor.data.subarray(row * size, (row + 1) * size), i * size)
   })
   return { data, dims: [rows.length, ...tensor.dims.slice(1)] }
+}
+
+/** Rows of several tensors under each other; always a copy. */
+export function joinRows(tensors: FloatTensor[]): FloatTensor {
+  const rows = tensors.reduce((sum, { dims }) => sum + dims[0]!, 0)
+  const data = new Float32Array(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0))
+  let offset = 0
+  for (const tensor of tensors) {
+    data.set(tensor.data, offset)
+    offset += tensor.data.length
+  }
+  return { data, dims: [rows, ...tensors[0]!.dims.slice(1)] }
 }

@@ -1,5 +1,5 @@
 import type { ModelCheck } from './check-files.ts'
-import type { DrawnImage, ImageInput, ModelInfo } from './engine.ts'
+import type { DrawnImage, EngineStats, ImageInput, ModelInfo } from './engine.ts'
 
 /** What the engine's thread is started with. */
 export type EngineOptions = {
@@ -15,7 +15,7 @@ export type EngineOptions = {
 export type ToEngine = { inputs: ImageInput[]; aborted: Int32Array }
 
 export type FromEngine =
-  | { kind: 'ready'; model: ModelInfo; loadMs: number }
+  | { kind: 'ready'; model: ModelInfo; loadMs: number; stats: EngineStats }
   | { kind: 'step'; step: number }
-  | { kind: 'drawn'; images: DrawnImage[] }
+  | { kind: 'drawn'; images: DrawnImage[]; stats: EngineStats }
   | { kind: 'failed'; error: Error }

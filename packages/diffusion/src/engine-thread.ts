@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import type { EngineStats } from './engine.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
 import { generate } from './generate.ts'
 import { describeModel, loadModel } from './model.ts'
@@ -9,7 +10,18 @@ const send = (message: FromEngine, transfer: ArrayBuffer[] = []) => port.postMes
 const { modelDir, threads, check } = workerData as EngineOptions
 const started = performance.now()
 const model = await loadModel(modelDir, { threads, check })
-send({ kind: 'ready', model: describeModel(model.manifest), loadMs: performance.now() - started })
+const stats = (): EngineStats => ({
+  caches: {
+    embeddings: model.embeddings.stats(),
+    promptKeys: model.promptKeys.stats(),
+  },
+})
+send({
+  kind: 'ready',
+  model: describeModel(model.manifest),
+  loadMs: performance.now() - started,
+  stats: stats(),
+})
 
 port.on('message', async ({ inputs, aborted }: ToEngine) => {
   try {
@@ -18,7 +30,7 @@ port.on('message', async ({ inputs, aborted }: ToEngine) => {
       isAborted: (image) => Atomics.load(aborted, image) === 1,
     })
     send(
-      { kind: 'drawn', images },
+      { kind: 'drawn', images, stats: stats() },
       images.map((image) => image.png.buffer as ArrayBuffer),
     )
   } catch (error) {

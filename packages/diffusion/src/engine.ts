@@ -1,3 +1,4 @@
+import type { CacheStats } from './byte-cache.ts'
 import type { Licence, Recommended } from './manifest.ts'
 import type { RgbPicture } from './read-picture.ts'
 import type { SamplerName } from './sampler-table.ts'
@@ -77,6 +78,16 @@ export type ModelInfo = {
   licence?: Licence
 }
 
+/** What the engine kept of earlier prompts, as of the last picture. */
+export type EngineStats = {
+  caches: {
+    /** Text embeddings. */
+    embeddings: CacheStats
+    /** Keys and values of the denoiser's cross-attentions. */
+    promptKeys: CacheStats
+  }
+}
+
 export type GenerateOptions = {
   /** Called after each denoising step with the number of steps done (1 to those that are drawn). */
   onStep?: (step: number) => void
@@ -97,6 +108,7 @@ export type Engine = {
   loadMs: number
   /** Draws one batch; all inputs must agree in width, height, steps, sampler, guidance and strength. One call at a time. */
   generate(inputs: ImageInput[], options?: GenerateOptions): Promise<DrawnImage[]>
+  stats(): EngineStats
   close(): Promise<void>
   /** Resolves with an error when the thread died without `close` being called. */
   died: Promise<Error>

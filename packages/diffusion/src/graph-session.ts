@@ -1,3 +1,4 @@
+import './no-telemetry.ts'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { ModelError } from './model-error.ts'
@@ -9,12 +10,13 @@ export type GraphInput = FloatTensor | { data: Int32Array; dims: readonly number
 /** One graph of a compiled model, ready to run. */
 export type GraphSession = {
   name: string
-  inputNames: readonly string[]
   /**
    * Runs the graph; blocks the thread meanwhile.
    * @throws ModelError when the inputs are not the graph's own
    */
   run(inputs: Record<string, GraphInput>): Promise<Record<string, FloatTensor>>
+  /** Frees its memory. */
+  close(): Promise<void>
   /** Writes the profile of the runs so far, where one was asked for; later runs are not profiled. */
   endProfile(): void
 }
@@ -26,6 +28,8 @@ export type GraphOptions = {
   /** Folder where ONNX Runtime writes a profile, `<graph>_<time>.json`, when `endProfile` is called. */
   profileDir?: string
 }
+
+export type OpenGraph = (folder: string, name: string, options: GraphOptions) => Promise<GraphSession>
 
 /** Opens a graph and lets ONNX Runtime prepare its weights. */
 export async function openGraph(
@@ -47,7 +51,6 @@ export async function openGraph(
   })
   return {
     name,
-    inputNames: session.inputNames,
     async run(inputs) {
       const feeds: Record<string, Tensor> = {}
       for (const input of session.inputNames) {
@@ -68,5 +71,6 @@ export async function openGraph(
       )
     },
     endProfile: () => session.endProfiling(),
+    close: () => session.release(),
   }
 }

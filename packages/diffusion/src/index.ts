@@ -1,7 +1,9 @@
 export { DEFAULT_STRENGTH, drawnSteps } from './batch-settings.ts'
+export type { CacheStats } from './byte-cache.ts'
 export { MODEL_CHECKS, type ModelCheck } from './check-files.ts'
 export { convertPng } from './convert-png.ts'
 export { type CpuBudget, chooseThreads, readCpuBudget } from './cpu-budget.ts'
+export { addsIn32Bits, CPU_CLASSES, type CpuClass, classifyCpu, detectCpuClass } from './cpu-class.ts'
 export { decode, type Pixels } from './decode.ts'
 export { type ConditioningGroup, encodeBatch } from './encode-batch.ts'
 export { type EncodedPicture, encodePicture, encodePictures } from './encode-pictures.ts'
@@ -9,6 +11,7 @@ export { type Conditioning, encodePrompts } from './encode-prompts.ts'
 export type {
   DrawnImage,
   Engine,
+  EngineStats,
   GenerateOptions,
   ImageInput,
   ModelInfo,
@@ -16,7 +19,8 @@ export type {
   TokenCounts,
 } from './engine.ts'
 export { generate } from './generate.ts'
-export { Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
+export { type FloatTensor, type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
+export { type Audit, Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
 export {
   describeModel,
   type LoadOptions,

@@ -1,11 +1,27 @@
 import * as z from 'zod'
+import { CPU_CLASSES } from './cpu-class.ts'
 import { SAMPLER_NAMES } from './sampler-table.ts'
 import { SchedulerConfig, TIMESTEP_SPACINGS } from './scheduler-config.ts'
 
 /** Format of the compiled folder; a change that an older reader would misread raises it. */
-export const MANIFEST_VERSION = 1
+export const MANIFEST_VERSION = 3
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+/** How far an int8 model's pictures are from the fp32 model's, the worst of the calibration prompts. */
+export const Audit = z.object({
+  prompts: z.int().positive(),
+  /** Signal to noise of denoised latents after one step. */
+  latentsDb: z.number(),
+  /** Peak signal to noise of pictures. */
+  oneStepDb: z.number(),
+  fourStepsDb: z.number(),
+  /** Milliseconds of a picture of one step where it was compiled, `oneTerm` before any layer was moved. */
+  pictureMs: z.object({ fp32: z.number(), oneTerm: z.number(), int8: z.number() }),
+  /** Layers that took a finer scheme than one product for the bounds to hold. */
+  moved: z.int().nonnegative(),
+})
+export type Audit = z.infer<typeof Audit>
 
 const TextEncoderNumbers = z.object({
   hiddenSize: z.int().positive(),
@@ -51,7 +67,13 @@ export const Manifest = z.object({
   loras: z.array(z.object({ file: z.string(), sha256: Sha256, weight: z.number() })).default([]),
   /** Where the source was downloaded from; absent for a folder. */
   source: z.object({ repository: z.string(), revision: z.string() }).optional(),
-  plan: z.enum(['fp32']),
+  plan: z.enum(['fp32', 'int8']),
+  /** CPU that an int8 model is made for: on `avx2` and `avx512` its weights keep to 7 bits. */
+  cpuClass: z.enum(CPU_CLASSES).optional(),
+  /** How each layer of an int8 model computes, by part and layer. */
+  layers: z.record(z.string(), z.enum(['int8', 'int8x2', 'int8x3', 'fp32'])).optional(),
+  /** Figures of the int8 plan; with plan fp32 they say why it was not taken. Absent where it was not audited. */
+  audit: Audit.optional(),
   textEncoder: TextEncoderNumbers,
   textEncoder2: TextEncoderNumbers.extend({ projectionDim: z.int().positive() }),
   unet: z.object({
@@ -78,6 +100,8 @@ export const Manifest = z.object({
   graphs: z.object({
     textEncoder: z.string(),
     textEncoder2: z.string(),
+    /** Keys and values of the cross-attentions, which depend on the prompt alone. */
+    context: z.string(),
     denoiser: z.array(z.string()).min(1),
     decoder: z.array(z.string()).min(1),
     /** From a picture to latents; empty where the source had none. */

@@ -1,11 +1,12 @@
 import { drawnSteps } from './batch-settings.ts'
 import type { ConditioningGroup } from './encode-batch.ts'
 import type { EncodedPicture } from './encode-pictures.ts'
-import { type Conditioning, selectRows } from './encode-prompts.ts'
+import { type Conditioning, joinRows, selectRows } from './encode-prompts.ts'
 import type { FloatTensor } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { createGenerator, drawBatchNoise, type Generator } from './noise.ts'
+import { computePromptKeys, type PromptKeys, selectPromptKeys } from './prompt-keys.ts'
 import { addScaled, type Denoise, type SampleOptions, scaleModelInput, toDenoised } from './sampler.ts'
 import { defaultSampler, prepareSampler, type SamplerName } from './sampler-table.ts'
 import { embedSinusoid } from './sinusoid.ts'
@@ -68,10 +69,12 @@ export async function sample(
   const checkpoint = () => {
     if (seeds.every((_, image) => isAborted(image))) throw new AllAborted('every image was given up')
   }
-  const predictors = groups.map((group) => ({
-    images: group.images,
-    predict: createPredictor(model, group, { width, height, guidance, checkpoint }),
-  }))
+  const predictors: { images: number[]; predict: Predict }[] = []
+  for (const group of groups)
+    predictors.push({
+      images: group.images,
+      predict: await createPredictor(model, group, { width, height, guidance, checkpoint }),
+    })
   const denoise: Denoise = async (latents, { timestep, sigma }) => {
     checkpoint()
     const scaled = { data: scaleModelInput(latents, sigma), dims: [shape.batch, valuesPerImage] }
@@ -126,7 +129,7 @@ type Predict = (
  * Source: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022), equation 6, in the form of diffusers'
  * `StableDiffusionXLPipeline`: uncond + guidance · (cond - uncond).
  */
-function createPredictor(
+async function createPredictor(
   model: Model,
   { images, positive, negative }: ConditioningGroup,
   {
@@ -135,9 +138,10 @@ function createPredictor(
     guidance,
     checkpoint,
   }: { width: number; height: number; guidance: number; checkpoint: () => void },
-): Predict {
+): Promise<Predict> {
   const rows = negative ? joinConditioning(negative, positive) : positive
   const pooledAndSizes = joinPooledAndSizes(model, rows.pooled, { width, height })
+  const promptKeys = await computePromptKeys(model, rows.context)
   return async (scaled, shape, { timestep, living }) => {
     const copies = negative ? [...living.keys(), ...living.keys()] : [...living.keys()]
     const wanted = negative ? [...living, ...living.map((row) => images.length + row)] : living
@@ -148,7 +152,7 @@ function createPredictor(
     const prediction = await runUnet(model, input.data, all, {
       timestep,
       pooledAndSizes: select(pooledAndSizes),
-      context: select(rows.context),
+      promptKeys: isWhole ? promptKeys : selectPromptKeys(promptKeys, wanted),
       checkpoint,
     })
     if (!negative) return prediction
@@ -158,14 +162,7 @@ function createPredictor(
 }
 
 function joinConditioning(a: Conditioning, b: Conditioning): Conditioning {
-  return { context: joinRows(a.context, b.context), pooled: joinRows(a.pooled, b.pooled) }
-}
-
-function joinRows(a: FloatTensor, b: FloatTensor): FloatTensor {
-  const data = new Float32Array(a.data.length + b.data.length)
-  data.set(a.data)
-  data.set(b.data, a.data.length)
-  return { data, dims: [a.dims[0]! + b.dims[0]!, ...a.dims.slice(1)] }
+  return { context: joinRows([a.context, b.context]), pooled: joinRows([a.pooled, b.pooled]) }
 }
 
 async function runUnet(
@@ -175,9 +172,9 @@ async function runUnet(
   {
     timestep,
     pooledAndSizes,
-    context,
+    promptKeys,
     checkpoint,
-  }: { timestep: number; pooledAndSizes: FloatTensor; context: FloatTensor; checkpoint: () => void },
+  }: { timestep: number; pooledAndSizes: FloatTensor; promptKeys: PromptKeys; checkpoint: () => void },
 ): Promise<Float32Array> {
   const { unet } = model.manifest
   const sinusoid = embedSinusoid(new Array(shape.batch).fill(timestep), unet.modelChannels, unet)
@@ -188,7 +185,7 @@ async function runUnet(
     },
     timestep_sinusoid: { data: sinusoid, dims: [shape.batch, unet.modelChannels] },
     pooled_and_sizes: pooledAndSizes,
-    context,
+    ...promptKeys,
   }
   const output = await runDenoiser(model, inputs, checkpoint)
   return toChannelsFirst(output.data, shape)
@@ -201,12 +198,11 @@ async function runDenoiser(
   checkpoint: () => void,
 ): Promise<FloatTensor> {
   const { down, mid, up } = model.denoiser
-  const { context } = inputs
-  const { features, time, ...skips } = await down.run(inputs)
+  const { features, ...downOutputs } = await down.run(inputs)
   checkpoint()
-  const { features_out } = await mid.run({ features: features!, time: time!, context: context! })
+  const { features_out } = await mid.run({ ...inputs, ...downOutputs, features: features! })
   checkpoint()
-  const { prediction } = await up.run({ ...skips, features: features_out!, time: time!, context: context! })
+  const { prediction } = await up.run({ ...inputs, ...downOutputs, features: features_out! })
   return prediction!
 }
 

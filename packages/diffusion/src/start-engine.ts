@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { readCpuBudget } from './cpu-budget.ts'
-import type { DrawnImage, Engine, GenerateOptions, ImageInput, ModelInfo } from './engine.ts'
+import type { DrawnImage, Engine, EngineStats, GenerateOptions, ImageInput } from './engine.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine-messages.ts'
 
 type Call = {
@@ -23,10 +23,12 @@ export async function startEngine({
   const thread = new Worker(new URL('./engine-thread.ts', import.meta.url), { workerData })
   let call: Call | undefined
   let closing = false
-  const ready = Promise.withResolvers<{ model: ModelInfo; loadMs: number }>()
+  let stats: EngineStats | undefined
+  const ready = Promise.withResolvers<Extract<FromEngine, { kind: 'ready' }>>()
   const death = Promise.withResolvers<Error>()
 
   thread.on('message', (message: FromEngine) => {
+    if ('stats' in message) stats = message.stats
     if (message.kind === 'ready') return ready.resolve(message)
     if (message.kind === 'step') return call?.onStep?.(message.step)
     const ended = call
@@ -50,6 +52,7 @@ export async function startEngine({
     threads,
     loadMs,
     died: death.promise,
+    stats: () => stats!,
     async generate(inputs: ImageInput[], { onStep, signals = [] } = {}) {
       if (call) throw new Error('the engine was called while it draws. This is a bug.')
       const { aborted, release } = shareSignals(signals, inputs.length)

@@ -1,29 +1,37 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
+import { type CpuClass, MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
 import { buildAutoencoder, describeAutoencoder } from './autoencoder.ts'
+import { CompileError } from './compile-error.ts'
 import type { Graph } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
-import { encodeOnnx } from './onnx.ts'
+import { encodeOnnx, type OnnxInitializer } from './onnx.ts'
 import { recommend } from './recommend.ts'
+import { FP32_PLAN, type GraphPlan, int8Plan, type Scheme, weightLimitOf } from './scheme.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
-import { writeWeightPack } from './weight-pack.ts'
+import { storedBytes, writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** Raised when the graphs, packs or manifest of the same source would come out different. */
-export const COMPILER_VERSION = '3'
+export const COMPILER_VERSION = '4'
 
-export type Plan = 'fp32'
+export type Plan = Manifest['plan']
 
-/** `done` and `total` count bytes of source weights. */
+/** `done` and `total` count bytes of compiled weights. */
 export type CompileProgress = { message: string; done: number; total: number }
 
 export type CompileOptions = {
   name: string
   plan: Plan
+  /** CPU that integer products are made for; the plan fp32 runs on every one. */
+  cpuClass?: CpuClass
+  /** Layers that compute in a finer way than the plan int8 has for most. */
+  finer?: Record<string, Scheme>
+  /** Figures of the audit that decided for this plan. */
+  audit?: Manifest['audit']
   sourceHash: string
   sourceFiles: Record<string, string>
   /** Merged into the weights, in this order. */
@@ -35,7 +43,7 @@ export type CompileOptions = {
   onProgress?: (progress: CompileProgress) => void
 }
 
-type Built = { graph: Graph; weights: WeightsSource }
+type Built = { graph: Graph; part: Part }
 
 /**
  * Compiles a source into `folder`, which must be empty or absent: graphs, weight packs, tokenizers and, last of all,
@@ -48,28 +56,99 @@ export async function compileModel(
   folder: string,
   options: CompileOptions,
 ): Promise<Manifest> {
-  await mkdir(folder, { recursive: true })
-  const parts = await openParts(source, options.loras ?? [])
-  try {
-    // All graphs before any pack: a missing tensor or a wrong shape is found before gigabytes are written.
-    const { built, graphs } = buildGraphs(source, parts)
-    const files: Manifest['files'] = {}
-    const total = built.reduce((sum, { graph }) => sum + packBytes(graph), 0)
-    let done = 0
-    for (const { graph, weights } of built) {
-      options.onProgress?.({ message: `Compiling ${graph.name}`, done, total })
-      Object.assign(files, await writeGraph(folder, graph, weights))
-      done += packBytes(graph)
-    }
+  const planOf = graphPlans(options)
+  return withParts(source, options, async (parts) => {
+    const { built, graphs } = buildGraphs(source, parts, planOf)
+    const files = await writeAll(folder, built, options, ({ graph, part }) =>
+      writeGraph(folder, graph, parts[part]),
+    )
     for (const [path, from] of Object.entries(source.tokenizerFiles))
       files[path] = await putInto(folder, path, from)
-    const manifest = describe(source, options, graphs, files)
-    await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-    options.onProgress?.({ message: `Compiled ${options.name}`, done: total, total })
+    const manifest = describe(source, options, graphs, { files, layers: schemesOf(built) })
+    await writeManifest(folder, manifest)
     return manifest
+  })
+}
+
+/** How a layer of a reference is tried: outputs of the graph that probes, and the graph that compares them. */
+export type LayerProbe = { layer: string; x: string; exact: string; compare: string }
+
+/** Probes of a reference by graph; layers are named by part and layer. */
+export type ReferenceProbes = Record<string, LayerProbe[]>
+
+/**
+ * Compiles a source as fp32 for an audit: beside each graph `NAME.onnx` lies `NAME.probe.onnx`, over the same pack, which
+ * also hands out what its layers read and make, and for each layer `NAME.probe.N.onnx`, which tries it in whole numbers
+ * as `cpuClass` would compute it.
+ * @throws CompileError when the weights do not fit the configs.
+ */
+export async function compileReference(
+  source: ModelSource,
+  folder: string,
+  options: CompileOptions & { cpuClass: CpuClass },
+): Promise<ReferenceProbes> {
+  const weightLimit = weightLimitOf(options.cpuClass)
+  return withParts(source, options, async (parts) => {
+    const { built, graphs } = buildGraphs(source, parts, () => FP32_PLAN)
+    const probing = buildGraphs(source, parts, () => ({ ...FP32_PLAN, weightLimit, probes: true })).built
+    const files = await writeAll(folder, built, options, async ({ graph, part }, i) => {
+      const { probes, ...taps } = probing[i]!.graph
+      for (const { compare } of probes) await writeGraph(folder, compare, parts[part])
+      return writeGraph(folder, graph, parts[part], { ...taps, probes, name: probeName(graph.name) })
+    })
+    for (const [path, from] of Object.entries(source.tokenizerFiles))
+      files[path] = await putInto(folder, path, from)
+    const fp32: CompileOptions = { ...options, plan: 'fp32' }
+    await writeManifest(folder, describe(source, fp32, graphs, { files, layers: {} }))
+    return Object.fromEntries(
+      probing.map(({ graph, part }) => [
+        graph.name,
+        graph.probes.map(({ layer, compare, ...taps }) => ({
+          ...taps,
+          layer: `${part}/${layer}`,
+          compare: compare.name,
+        })),
+      ]),
+    )
+  })
+}
+
+/** Writes `model.json`. */
+export function writeManifest(folder: string, manifest: Manifest): Promise<void> {
+  return writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+}
+
+async function withParts<T>(
+  source: ModelSource,
+  { loras = [] }: CompileOptions,
+  use: (parts: Record<Part, WeightsSource>) => Promise<T>,
+): Promise<T> {
+  const parts = await openParts(source, loras)
+  try {
+    return await use(parts)
   } finally {
     await closeAll(parts)
   }
+}
+
+/** Writes graph after graph. All were built before: a missing tensor is found before gigabytes are written. */
+async function writeAll(
+  folder: string,
+  built: Built[],
+  { name, onProgress }: CompileOptions,
+  write: (built: Built, index: number) => Promise<Manifest['files']>,
+): Promise<Manifest['files']> {
+  await mkdir(folder, { recursive: true })
+  const files: Manifest['files'] = {}
+  const total = built.reduce((sum, { graph }) => sum + packBytes(graph), 0)
+  let done = 0
+  for (const [i, entry] of built.entries()) {
+    onProgress?.({ message: `Compiling ${entry.graph.name}`, done, total })
+    Object.assign(files, await write(entry, i))
+    done += packBytes(entry.graph)
+  }
+  onProgress?.({ message: `Compiled ${name}`, done: total, total })
+  return files
 }
 
 async function openParts(source: ModelSource, loras: LoraFile[]): Promise<Record<Part, WeightsSource>> {
@@ -87,51 +166,87 @@ async function closeAll(parts: Partial<Record<Part, WeightsSource>>): Promise<vo
   await Promise.all(Object.values(parts).map((weights) => weights.close()))
 }
 
+/** How the layers of each part compute. */
+function graphPlans({ plan, cpuClass, finer = {} }: CompileOptions): (part: Part) => GraphPlan {
+  if (plan === 'fp32') return () => FP32_PLAN
+  if (!cpuClass)
+    throw new CompileError(
+      'plan int8 needs an x86-64 CPU with AVX2, which this machine has not; compile with plan fp32',
+    )
+  return (part) => {
+    const own = Object.entries(finer).flatMap(([name, scheme]) =>
+      name.startsWith(`${part}/`) ? [[name.slice(part.length + 1), scheme]] : [],
+    )
+    return int8Plan(weightLimitOf(cpuClass), Object.fromEntries(own))
+  }
+}
+
+/** Schemes of the layers by part and layer; parts name their layers alike. */
+function schemesOf(built: Built[]): Record<string, Scheme> {
+  return Object.fromEntries(
+    built.flatMap(({ graph, part }) => graph.layers.map(({ name, scheme }) => [`${part}/${name}`, scheme])),
+  )
+}
+
 function buildGraphs(
   source: ModelSource,
   parts: Record<Part, WeightsSource>,
+  planOf: (part: Part) => GraphPlan,
 ): { built: Built[]; graphs: Manifest['graphs'] } {
   const textEncoder = buildTextEncoder('text_encoder', source.textEncoder, parts.text_encoder, {
     projected: false,
+    plan: planOf('text_encoder'),
   })
   const textEncoder2 = buildTextEncoder('text_encoder_2', source.textEncoder2, parts.text_encoder_2, {
     projected: true,
+    plan: planOf('text_encoder_2'),
   })
-  const denoiser = buildUnet(source.unet, parts.unet)
-  const { decoder, encoder } = buildAutoencoder(source.vae, parts.vae)
+  const { context, steps } = buildUnet(source.unet, parts.unet, planOf('unet'))
+  const { decoder, encoder } = buildAutoencoder(source.vae, parts.vae, planOf('vae'))
   const names = (list: Graph[]) => list.map((graph) => graph.name)
   return {
     built: [
-      { graph: textEncoder, weights: parts.text_encoder },
-      { graph: textEncoder2, weights: parts.text_encoder_2 },
-      ...denoiser.map((graph) => ({ graph, weights: parts.unet })),
-      ...[...decoder, ...encoder].map((graph) => ({ graph, weights: parts.vae })),
+      { graph: textEncoder, part: 'text_encoder' },
+      { graph: textEncoder2, part: 'text_encoder_2' },
+      ...[context, ...steps].map((graph): Built => ({ graph, part: 'unet' })),
+      ...[...decoder, ...encoder].map((graph): Built => ({ graph, part: 'vae' })),
     ],
     graphs: {
       textEncoder: textEncoder.name,
       textEncoder2: textEncoder2.name,
-      denoiser: names(denoiser),
+      context: context.name,
+      denoiser: names(steps),
       decoder: names(decoder),
       encoder: names(encoder),
     },
   }
 }
 
-const packBytes = (graph: Graph) =>
-  graph.weights.reduce((sum, { dims }) => sum + 4 * dims.reduce((a, b) => a * b, 1), 0)
+const packBytes = (graph: Graph) => graph.weights.reduce((sum, weight) => sum + storedBytes(weight), 0)
 
-async function writeGraph(folder: string, graph: Graph, weights: WeightsSource): Promise<Manifest['files']> {
+/** Writes a graph and its pack, and another graph over the same pack where there is one. */
+async function writeGraph(
+  folder: string,
+  graph: Graph,
+  weights: WeightsSource,
+  twin?: Graph,
+): Promise<Manifest['files']> {
   const location = `${graph.name}.weights`
   const pack = await writeWeightPack(join(folder, location), location, graph.weights, weights)
-  const model = encodeOnnx(
-    { ...graph, initializers: [...graph.initializers, ...pack.initializers] },
-    COMPILER_VERSION,
-  )
+  const model = encode(graph, pack.initializers)
   await writeFile(join(folder, `${graph.name}.onnx`), model)
+  if (twin) await writeFile(join(folder, `${twin.name}.onnx`), encode(twin, pack.initializers))
   return {
     [`${graph.name}.onnx`]: { bytes: model.length, sha256: sha256(model) },
     [location]: { bytes: pack.bytes, sha256: pack.sha256 },
   }
+}
+
+/** File name, without ending, of the graph that probes another. */
+export const probeName = (graph: string): string => `${graph}.probe`
+
+function encode(graph: Graph, packed: OnnxInitializer[]): Uint8Array {
+  return encodeOnnx({ ...graph, initializers: [...graph.initializers, ...packed] }, COMPILER_VERSION)
 }
 
 async function putInto(
@@ -163,7 +278,7 @@ function describe(
   source: ModelSource,
   options: CompileOptions,
   graphs: Manifest['graphs'],
-  files: Manifest['files'],
+  { files, layers }: { files: Manifest['files']; layers: Record<string, Scheme> },
 ): Manifest {
   const { textEncoder, textEncoder2, unet, vae } = source
   const numbers = (config: ModelSource['textEncoder']) => ({
@@ -180,6 +295,8 @@ function describe(
     loras: options.loras?.map(({ label: file, sha256, weight }) => ({ file, sha256, weight })),
     source: options.downloadedFrom,
     plan: options.plan,
+    ...(options.plan === 'int8' && { cpuClass: options.cpuClass, layers }),
+    audit: options.audit,
     textEncoder: numbers(textEncoder),
     textEncoder2: { ...numbers(textEncoder2), projectionDim: textEncoder2.projection_dim },
     unet: {

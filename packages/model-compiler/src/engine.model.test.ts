@@ -57,6 +57,23 @@ it('draws the same bytes with one thread as with two', async () => {
   expect(Buffer.from(one!.png).equals(Buffer.from(two!.png))).toBe(true)
 })
 
+it('computes a prompt once, however often it is drawn, and draws the same with what it kept', async () => {
+  const prompt = 'a lighthouse that no other test draws'
+  const before = engine.stats().caches
+  const [first] = await engine.generate([input({ prompt })])
+  const missed = engine.stats().caches
+  const [again] = await engine.generate([input({ prompt })])
+  const hit = engine.stats().caches
+  for (const cache of ['embeddings', 'promptKeys'] as const) {
+    expect(missed[cache].misses - before[cache].misses).toBe(1)
+    expect(missed[cache].bytes).toBeGreaterThan(before[cache].bytes)
+    expect(hit[cache].hits - missed[cache].hits).toBe(1)
+    expect(hit[cache].misses).toBe(missed[cache].misses)
+    expect(hit[cache].bytes).toBeLessThanOrEqual(hit[cache].maxBytes)
+  }
+  expect(Buffer.from(again!.png).equals(Buffer.from(first!.png))).toBe(true)
+})
+
 it('leaves the event loop free while it draws', async () => {
   let ticks = 0
   const timer = setInterval(() => ticks++, 5)

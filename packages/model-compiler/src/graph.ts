@@ -1,5 +1,15 @@
 import { CompileError } from './compile-error.ts'
+import { createGatherIndex, type MapSize } from './gather-index.ts'
+import { createIntegerLayers } from './integer-layers.ts'
 import type { Attribute, DataType, Dimensions, OnnxGraph, OnnxInitializer } from './onnx.ts'
+import {
+  FP32_PLAN,
+  type GraphPlan,
+  INTEGER_SCHEMES,
+  type IntegerScheme,
+  type Scheme,
+  type WeightLimit,
+} from './scheme.ts'
 
 /** How a source tensor is laid out in the weight pack. */
 export type WeightRef = {
@@ -12,9 +22,24 @@ export type WeightRef = {
 }
 
 /** A weight the graph uses: an entry of the segment's pack, written after the graph is built. */
-export type PlannedWeight = WeightRef & { name: string; dims: number[] }
+export type PlannedWeight = WeightRef & {
+  name: string
+  /** Of the stored tensor; of a quantised one [inputs, outputs]. */
+  dims: number[]
+  /** Stored as whole numbers within ±limit and a scale an output, with `rest` also what that loses. */
+  quantised?: { limit: WeightLimit; rest: boolean }
+}
 
-export type Graph = OnnxGraph & { weights: PlannedWeight[] }
+/** A layer whose scheme a plan decides. */
+export type PlannedLayer = { name: string; scheme: Scheme }
+
+/**
+ * A float32 layer that is to be tried in whole numbers: the outputs of its graph that hold what it reads and makes, and a
+ * graph `x`, `exact` → `energies`: that of `exact`, and of each integer scheme's error.
+ */
+export type Probe = { layer: string; x: string; exact: string; compare: Graph }
+
+export type Graph = OnnxGraph & { weights: PlannedWeight[]; layers: PlannedLayer[]; probes: Probe[] }
 
 type ConvOptions = {
   stride?: number
@@ -34,13 +59,51 @@ const MICROSOFT = 'com.microsoft'
  */
 export type GraphBuilder = ReturnType<typeof createGraphBuilder>
 
+/** The part of the builder that layers of whole numbers are made of. */
+export type GraphCore = {
+  node(op: string, inputs: string[], options?: NodeOptions): string
+  ints(...values: number[]): string
+  int(value: number): string
+  int64s(key: string, values: number[]): string
+  scalar(value: number): string
+  bytes(key: string, dims: number[], values: number[]): string
+  shapeOf(x: string): string
+}
+
+type BuilderOptions = {
+  plan?: GraphPlan
+  /** The graph is run for one image at a time. */
+  oneImage?: boolean
+}
+
+type LayerOptions = {
+  /** Computes in float32 whatever the plan says: what is small, or at the edge of the network. */
+  precise?: boolean
+}
+
 export function createGraphBuilder(
   name: string,
   weightsOf: { shapeOf(name: string): number[] | undefined; labelOf(name: string): string },
+  { plan = FP32_PLAN, oneImage = false }: BuilderOptions = {},
 ) {
-  const graph: Graph = { name, nodes: [], initializers: [], inputs: [], outputs: [], weights: [] }
+  const graph: Graph = {
+    name,
+    nodes: [],
+    initializers: [],
+    inputs: [],
+    outputs: [],
+    weights: [],
+    layers: [],
+    probes: [],
+  }
   const constants = new Set<string>()
   const shapes = new Map<string, string>()
+  const sizes = new Map<string, MapSize>()
+  /** Maps that are as high and wide as an earlier one, by name. */
+  const origins = new Map<string, string>()
+  const core: GraphCore = { node, ints, int, int64s, scalar, bytes, shapeOf }
+  const integer = createIntegerLayers(core, { weightLimit: plan.weightLimit, oneImage })
+  const gatherIndex = createGatherIndex(core)
   let path = ''
   let count = 0
 
@@ -63,15 +126,25 @@ export function createGraphBuilder(
     return constant(key, 'float32', dims, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
 
-  function ints(...values: number[]): string {
-    const data = BigInt64Array.from(values.map(BigInt))
-    return constant(`int64[${values}]`, 'int64', [values.length], new Uint8Array(data.buffer))
+  function bytes(key: string, dims: number[], values: number[]): string {
+    return constant(key, 'uint8', dims, Uint8Array.from(values))
   }
 
-  const scalar = (value: number) => floats(`float32(${value})`, [], [value])
+  function int64s(key: string, values: number[]): string {
+    const data = BigInt64Array.from(values.map(BigInt))
+    return constant(key, 'int64', [values.length], new Uint8Array(data.buffer))
+  }
 
-  /** Declares a weight whose shape in the source must be `expected`, and gives its name in the graph. */
-  function weight(ref: WeightRef, expected: number[]): string {
+  function ints(...values: number[]): string {
+    return int64s(`int64[${values}]`, values)
+  }
+
+  function scalar(value: number): string {
+    return floats(`float32(${value})`, [], [value])
+  }
+
+  /** @throws CompileError where the source's tensor is missing or has another shape */
+  function checkShape(ref: WeightRef, expected: number[]): void {
     const found = weightsOf.shapeOf(ref.source)
     const label = weightsOf.labelOf(ref.source)
     if (!found)
@@ -85,6 +158,11 @@ export function createGraphBuilder(
         : found
     if (trimmed.length !== expected.length || trimmed.some((size, i) => size !== expected[i]))
       throw new CompileError(`${label}: tensor ${ref.source} has shape [${found}]; [${expected}] is expected`)
+  }
+
+  /** Declares a weight whose shape in the source must be `expected`, and gives its name in the graph. */
+  function weight(ref: WeightRef, expected: number[]): string {
+    checkShape(ref, expected)
     const rows = ref.rows ? ref.rows[1] - ref.rows[0] : expected[0]!
     const dims = ref.transpose ? [expected[1]!, rows] : [rows, ...expected.slice(1)]
     const id = ref.rows ? `${ref.source}[${ref.rows}]` : ref.source
@@ -97,45 +175,168 @@ export function createGraphBuilder(
 
   const has = (source: string) => weightsOf.shapeOf(source) !== undefined
 
+  /** Declares the matrix [taps · inputs, outputs] of an integer product, with its rest where the scheme needs it. */
+  function quantisedWeight(ref: WeightRef, expected: number[], scheme: Scheme): string {
+    checkShape(ref, expected)
+    const outputs = ref.rows ? ref.rows[1] - ref.rows[0] : expected[0]!
+    const inputs = expected.slice(1).reduce((a, b) => a * b, 1)
+    const id = `${ref.rows ? `${ref.source}[${ref.rows}]` : ref.source} int8`
+    const rest = scheme === 'int8x3'
+    const declared = graph.weights.find((weight) => weight.name === id)
+    if (declared?.quantised) declared.quantised.rest ||= rest
+    else
+      graph.weights.push({
+        ...ref,
+        name: id,
+        dims: [inputs, outputs],
+        quantised: { limit: plan.weightLimit, rest },
+      })
+    return id
+  }
+
+  /** The scheme that the plan has for a layer, which is put on record. */
+  function schemeOf(layer: string, { precise }: LayerOptions): Scheme {
+    if (precise) return 'fp32'
+    const scheme = plan.schemeOf(layer)
+    if (!graph.layers.some(({ name }) => name === layer)) graph.layers.push({ name: layer, scheme })
+    return scheme
+  }
+
   /** `x · Wᵀ + b` for torch's `Linear(inputs, outputs)` (or a 1x1 convolution) called `source`, or for some rows of W. */
   function linear(
     x: string,
     source: string,
     [inputs, outputs]: [number, number],
-    { bias = true, rows }: { bias?: boolean; rows?: [number, number] } = {},
+    { bias = true, rows, precise }: { bias?: boolean; rows?: [number, number] } & LayerOptions = {},
   ): string {
-    const matrix = weight({ source: `${source}.weight`, transpose: true, rows }, [outputs, inputs])
-    const product = node('MatMul', [x, matrix])
-    return bias ? node('Add', [product, weight({ source: `${source}.bias`, rows }, [outputs])]) : product
+    const scheme = schemeOf(source, { precise })
+    const matrix = { source: `${source}.weight`, rows }
+    const shape = [outputs, inputs]
+    const integerProduct = (way: IntegerScheme) =>
+      integer.linear(x, quantisedWeight(matrix, shape, way), inputs, way)
+    const product =
+      scheme === 'fp32'
+        ? node('MatMul', [x, weight({ ...matrix, transpose: true }, shape)])
+        : integerProduct(scheme)
+    if (!precise)
+      probe(source, { x, exact: product }, (g, from) =>
+        g.linear(from, source, [inputs, outputs], { bias: false, rows }),
+      )
+    const y = bias ? node('Add', [product, weight({ source: `${source}.bias`, rows }, [outputs])]) : product
+    return sameSize(y, x)
   }
 
   /**
-   * 3x3 convolution of an NHWC map, by default padded by 1 on each side. Runs as Transpose, Conv, Transpose; ONNX Runtime's layout optimiser
-   * merges the transposes into the blocked layout its own convolution kernel reads and writes.
+   * 3x3 convolution of an NHWC map, by default padded by 1 on each side, plus `plus` [batch, 1, 1, outputs] where given.
+   * `activated` says that `x` comes from a SiLU. With `enlargedTo`, a map, `x` is first enlarged to that map's size, at
+   * most twice its own, by repeating pixels. Other paddings and convolutions without a bias stay in float32.
    */
   function conv3x3(
     x: string,
     source: string,
     [inputs, outputs]: [number, number],
-    { stride = 1, pads = [1, 1, 1, 1], bias = true }: ConvOptions = {},
+    {
+      stride = 1,
+      pads,
+      bias: hasBias = true,
+      activated = false,
+      plus,
+      enlargedTo,
+      strips = 1,
+      precise = pads !== undefined || !hasBias,
+    }: ConvOptions & {
+      activated?: boolean
+      plus?: string
+      enlargedTo?: MapSize
+      /** Parts an integer convolution is cut into, so that its gathered input need not be there at once. */
+      strips?: number
+    } & LayerOptions = {},
+  ): string {
+    const scheme = schemeOf(source, { precise })
+    const kernel = { source: `${source}.weight` }
+    const shape = [outputs, inputs, 3, 3]
+    const biasOf = () => weight({ source: `${source}.bias` }, [outputs])
+    const integerConvolution = (way: IntegerScheme) => {
+      const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo, strips })
+      const y = integer.conv3x3(x, quantisedWeight(kernel, shape, way), way, {
+        channels: inputs,
+        activated,
+        bias: plus ? add(plus, biasOf()) : biasOf(),
+        source: gather,
+      })
+      sizes.set(y, gather.size)
+      return y
+    }
+    if (scheme !== 'fp32') return integerConvolution(scheme)
+    const map = enlargedTo ? repeatTo(x, enlargedTo) : x
+    const convolved = floatConv3x3(map, weight(kernel, shape), hasBias ? biasOf() : undefined, {
+      stride,
+      pads,
+    })
+    if (!precise)
+      probe(source, { x, exact: convolved }, (g, from, exact) =>
+        g.conv3x3(from, source, [inputs, outputs], {
+          stride,
+          activated,
+          strips,
+          ...(enlargedTo && { enlargedTo: g.sizeOf(exact) }),
+        }),
+      )
+    return plus ? add(convolved, plus) : convolved
+  }
+
+  /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */
+  function probe(
+    layer: string,
+    taps: { x: string; exact: string },
+    build: (g: GraphBuilder, x: string, exact: string) => string,
+  ): void {
+    if (!plan.probes) return
+    // A graph of its own for each layer: the time ONNX Runtime takes to open one grows faster than its nodes.
+    let scheme: Scheme = 'int8'
+    const g: GraphBuilder = createGraphBuilder(`${name}.probe.${graph.probes.length}`, weightsOf, {
+      plan: { schemeOf: () => scheme, weightLimit: plan.weightLimit },
+      oneImage,
+    })
+    const [x, exact] = [g.input('x'), g.input('exact')]
+    const errors = INTEGER_SCHEMES.map((each) => {
+      scheme = each
+      return g.node('Sub', [exact, build(g, x, exact)])
+    })
+    const energies = [exact, ...errors].map((value) =>
+      g.reshape(g.node('ReduceSumSquare', [value]), g.ints(1)),
+    )
+    g.output('energies', g.node('Concat', energies, { attributes: { axis: { int: 0 } } }), [energies.length])
+    graph.probes.push({ layer, x: tap(taps.x), exact: tap(taps.exact), compare: g.graph })
+  }
+
+  /** An output that holds `value`. */
+  function tap(value: string): string {
+    const outputName = `tap ${value}`
+    if (!graph.outputs.some((made) => made.name === outputName)) output(outputName, value)
+    return outputName
+  }
+
+  /**
+   * Runs as Transpose, Conv, Transpose; ONNX Runtime's layout optimiser merges the transposes into the blocked layout
+   * its own convolution kernel reads and writes.
+   */
+  function floatConv3x3(
+    x: string,
+    kernel: string,
+    bias: string | undefined,
+    { stride, pads = [1, 1, 1, 1] }: { stride: number; pads: number[] | undefined },
   ): string {
     const nchw = node('Transpose', [x], { attributes: { perm: { ints: [0, 3, 1, 2] } } })
-    const y = node(
-      'Conv',
-      [
-        nchw,
-        weight({ source: `${source}.weight` }, [outputs, inputs, 3, 3]),
-        ...(bias ? [weight({ source: `${source}.bias` }, [outputs])] : []),
-      ],
-      {
-        attributes: {
-          kernel_shape: { ints: [3, 3] },
-          pads: { ints: pads },
-          strides: { ints: [stride, stride] },
-        },
+    const y = node('Conv', [nchw, kernel, ...(bias ? [bias] : [])], {
+      attributes: {
+        kernel_shape: { ints: [3, 3] },
+        pads: { ints: pads },
+        strides: { ints: [stride, stride] },
       },
-    )
-    return node('Transpose', [y], { attributes: { perm: { ints: [0, 2, 3, 1] } } })
+    })
+    const nhwc = node('Transpose', [y], { attributes: { perm: { ints: [0, 2, 3, 1] } } })
+    return stride === 1 && pads.every((pad) => pad === 1) ? sameSize(nhwc, x) : nhwc
   }
 
   const silu = (x: string) => quickGelu(x, 1)
@@ -146,7 +347,7 @@ export function createGraphBuilder(
   }
 
   const gelu = (x: string) => node('Gelu', [x], { domain: MICROSOFT })
-  const add = (a: string, b: string) => node('Add', [a, b])
+  const add = (a: string, b: string) => sameSize(node('Add', [a, b]), origins.has(a) || sizes.has(a) ? a : b)
   const multiply = (a: string, b: string) => node('Mul', [a, b])
 
   function layerNorm(x: string, source: string, channels: number, epsilon = 1e-5): string {
@@ -173,6 +374,22 @@ export function createGraphBuilder(
     const known = shapes.get(x) ?? node('Shape', [x])
     shapes.set(x, known)
     return known
+  }
+
+  /** Height and width of an NHWC map at run time. Maps made from each other share them, and what is computed from them. */
+  function sizeOf(x: string): MapSize {
+    const origin = origins.get(x) ?? x
+    const side = (axis: number) =>
+      node('Gather', [shapeOf(origin), int(axis)], { attributes: { axis: { int: 0 } } })
+    const size = sizes.get(origin) ?? { batch: side(0), height: side(1), width: side(2) }
+    sizes.set(origin, size)
+    return size
+  }
+
+  /** Puts on record that map `y` is as high and wide as map `x`, and gives `y`. */
+  function sameSize(y: string, x: string): string {
+    origins.set(y, origins.get(x) ?? x)
+    return y
   }
 
   /**
@@ -210,7 +427,7 @@ export function createGraphBuilder(
     const deviation = node('Sqrt', [add(variance, scalar(epsilon))])
     const gain = node('Div', [weight({ source: `${source}.weight` }, [channels]), deviation])
     const normed = add(multiply(centered, gain), weight({ source: `${source}.bias` }, [channels]))
-    return reshape(activate ? silu(normed) : normed, shapeOf(x))
+    return sameSize(reshape(activate ? silu(normed) : normed, shapeOf(x)), x)
   }
 
   /** A row of ones as long as `tokens` has rows, and that length as a float. */
@@ -231,23 +448,21 @@ export function createGraphBuilder(
     })
   }
 
-  /** Doubles height and width of an NHWC map by repeating pixels. */
-  function upsample2x(x: string): string {
-    const sizes = node('Mul', [shapeOf(x), ints(1, 2, 2, 1)])
-    return repeatTo(x, sizes)
+  /** Twice the height and width of an NHWC map. */
+  function doubled(x: string): MapSize {
+    const { batch, height, width } = sizeOf(x)
+    return { batch, height: node('Mul', [height, int(2)]), width: node('Mul', [width, int(2)]) }
   }
 
-  /** Repeats pixels of an NHWC map to the height and width of shape `target`, at most twice its own, by `i → i / 2`. */
-  function repeatTo(x: string, target: string): string {
-    const along = (axis: number, y: string) => {
-      const size = node('Squeeze', [
-        node('Gather', [target, ints(axis)], { attributes: { axis: { int: 0 } } }),
-        ints(0),
-      ])
-      const range = node('Range', [int(0), size, int(1)])
+  /** Repeats pixels of an NHWC map to another height and width, at most twice its own, by `i → i / 2`. */
+  function repeatTo(x: string, size: MapSize): string {
+    const along = (axis: 1 | 2, y: string) => {
+      const range = node('Range', [int(0), axis === 1 ? size.height : size.width, int(1)])
       return node('Gather', [y, node('Div', [range, int(2)])], { attributes: { axis: { int: axis } } })
     }
-    return along(2, along(1, x))
+    const y = along(2, along(1, x))
+    sizes.set(y, size)
+    return y
   }
 
   function int(value: number): string {
@@ -255,16 +470,16 @@ export function createGraphBuilder(
   }
 
   function concatChannels(...maps: string[]): string {
-    return node('Concat', maps, { attributes: { axis: { int: -1 } } })
+    return sameSize(node('Concat', maps, { attributes: { axis: { int: -1 } } }), maps.at(-1)!)
   }
 
-  function input(inputName: string, dims: Dimensions, type: DataType = 'float32'): string {
-    graph.inputs.push({ name: inputName, type, dims })
+  function input(inputName: string, dims?: Dimensions, type: DataType = 'float32'): string {
+    graph.inputs.push({ name: inputName, type, ...(dims && { dims }) })
     return inputName
   }
 
   /** Names `value` as an output of the graph. */
-  function output(outputName: string, value: string, dims: Dimensions): void {
+  function output(outputName: string, value: string, dims?: Dimensions): void {
     graph.nodes.push({
       op: 'Identity',
       domain: '',
@@ -273,7 +488,7 @@ export function createGraphBuilder(
       outputs: [outputName],
       attributes: {},
     })
-    graph.outputs.push({ name: outputName, type: 'float32', dims })
+    graph.outputs.push({ name: outputName, type: 'float32', ...(dims && { dims }) })
   }
 
   /** Nodes made inside `build` carry the module's name, so that a profile can be read. */
@@ -307,8 +522,8 @@ export function createGraphBuilder(
     shapeOf,
     groupNorm,
     attention,
-    upsample2x,
-    repeatTo,
+    doubled,
+    sizeOf,
     concatChannels,
     input,
     output,

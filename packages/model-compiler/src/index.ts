@@ -1,3 +1,4 @@
+export { BOUNDS } from './audit.ts'
 export {
   COMPILER_VERSION,
   type CompileOptions,
@@ -5,12 +6,16 @@ export {
   compileModel,
   type Plan,
 } from './compile.ts'
+export { describeFigures } from './compile-audited.ts'
 export { CompileError } from './compile-error.ts'
 export { HubError } from './hub-error.ts'
 export { type HubEnvironment, type HubOptions, readHubOptions } from './hub-options.ts'
 export {
   DEMO_FOLDER,
   type LoraChoice,
+  PLAN_CHOICES,
+  type PlanChoice,
+  type PreparedModel,
   type PrepareOptions,
   prepareModel,
   TINY_DECODER,

@@ -18,7 +18,7 @@ message OperatorSetIdProto { string domain=1; int64 version=2; }
 message ModelProto { int64 ir_version=1; string producer_name=2; string producer_version=3; GraphProto graph=7; repeated OperatorSetIdProto opset_import=8; }
 `
 
-const DATA_TYPES = { float32: 1, int32: 6, int64: 7 } as const
+const DATA_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const
 const EXTERNAL = 1
 const IR_VERSION = 10
 const OPSET = 21
@@ -38,7 +38,8 @@ export type OnnxNode = {
   outputs: string[]
   attributes: Record<string, Attribute>
 }
-export type OnnxValue = { name: string; type: DataType; dims: Dimensions }
+/** Without dimensions, a value's shape is what the graph makes of it. */
+export type OnnxValue = { name: string; type: DataType; dims?: Dimensions }
 export type OnnxInitializer = { name: string; type: DataType; dims: number[] } & (
   | { data: Uint8Array }
   | { location: string; offset: number; bytes: number }
@@ -108,6 +109,7 @@ function toTensorProto(tensor: OnnxInitializer) {
 }
 
 function toValueProto({ name, type, dims }: OnnxValue) {
+  if (!dims) return { name, type: { tensor_type: { elem_type: DATA_TYPES[type] } } }
   const dim = dims.map((d) => (typeof d === 'string' ? { dim_param: d } : { dim_value: d }))
   return { name, type: { tensor_type: { elem_type: DATA_TYPES[type], shape: { dim } } } }
 }

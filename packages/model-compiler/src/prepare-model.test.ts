@@ -108,7 +108,7 @@ describe('prepareModel', () => {
 
   it('takes a compiled folder as it is', async () => {
     const { dir } = await prepare()
-    expect(await prepare(dir)).toEqual({ dir })
+    expect(await prepare(dir)).toMatchObject({ dir, plan: 'fp32' })
   })
 
   it('reads the infinities that diffusers writes into DPM++ configs', async () => {

@@ -1,8 +1,16 @@
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Manifest } from '@sdcpu/diffusion'
-import { COMPILER_VERSION, type CompileProgress, compileModel, type Plan } from './compile.ts'
+import {
+  type Audit,
+  type CpuClass,
+  detectCpuClass,
+  Manifest,
+  readCpuBudget,
+  readManifest,
+} from '@sdcpu/diffusion'
+import { COMPILER_VERSION, type CompileOptions, type CompileProgress, compileModel } from './compile.ts'
+import { compileAudited } from './compile-audited.ts'
 import { CompileError } from './compile-error.ts'
 import { hashFiles } from './content-hash.ts'
 import { publishFolder } from './draft-folder.ts'
@@ -32,6 +40,15 @@ export type VaeChoice = {
   /** What it must be; of any kind when absent. */
   kind?: 'tiny'
 }
+/** Plans that can be asked for; `auto` is the faster of the two on this machine, where int8 is good enough. */
+export const PLAN_CHOICES = ['auto', 'fp32', 'int8'] as const
+export type PlanChoice = (typeof PLAN_CHOICES)[number]
+
+/** A compiled model's folder, and what it says of itself. */
+export type PreparedModel = { dir: string; plan: Manifest['plan']; audit?: Audit | undefined }
+
+// In layers this narrow, quantising costs what the products save, and the trial takes longer than a hundred pictures.
+const SMALL_BYTES = 100e6
 
 export type PrepareOptions = {
   /**
@@ -43,7 +60,15 @@ export type PrepareOptions = {
   loras?: LoraChoice[]
   vae?: VaeChoice
   dataDir: string
-  plan: Plan
+  plan: PlanChoice
+  /** Whether an int8 model is tried against fp32 and repaired; true when absent. Without it auto is fp32. */
+  audit?: boolean
+  /** Threads that the audit computes and measures with; default: the physical cores allowed, within the quota. */
+  threads?: number
+  /** Source files of fewer bytes are fp32 under `auto`, untried. */
+  smallBytes?: number
+  /** CPU to compile integer plans for; this machine's when absent. */
+  cpuClass?: CpuClass
   /** Where repositories come from, and by whose right. */
   hub?: HubOptions
   onProgress?: (progress: CompileProgress) => void
@@ -59,15 +84,22 @@ export async function prepareModel({
   loras = [],
   vae,
   dataDir,
-  plan,
+  plan: choice,
+  audit = true,
+  threads = readCpuBudget().threads,
+  smallBytes = SMALL_BYTES,
+  cpuClass = detectCpuClass(),
   hub,
   onProgress,
-}: PrepareOptions): Promise<{ dir: string }> {
+}: PrepareOptions): Promise<PreparedModel> {
   const { path, name, downloadedFrom } = await locate(model, { dataDir, hub, onProgress })
-  if (await exists(join(path, 'model.json'))) return { dir: await checkCompiled(path, { plan, loras, vae }) }
+  if (await exists(join(path, 'model.json')))
+    return describePrepared(await checkCompiled(path, { plan: choice, loras, vae }))
   const own = await openModel(path)
   const other = vae && (await chooseVae(vae, { dataDir, hub, onProgress }))
   const source = other ? replaceVae(own, other) : own
+  const isSmall = (await totalBytes(Object.values(source.files))) < smallBytes
+  const plan = settlePlan(choice, { cpuClass, audit, isSmall })
   const chosen = await nameLoras(loras)
   const { hash, files } = await hashFiles(
     { ...source.files, ...Object.fromEntries(chosen.map(({ key, path }) => [key, path])) },
@@ -77,14 +109,14 @@ export async function prepareModel({
   const dir = join(
     dataDir,
     'models',
-    `${name.replace('/', '--')}-${plan}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`,
+    `${name.replace('/', '--')}-${describePlan(plan, { cpuClass, audit })}-v${COMPILER_VERSION}-${hash.slice(0, 16)}`,
   )
-  if (await exists(join(dir, 'model.json'))) return { dir }
+  if (await exists(join(dir, 'model.json'))) return describePrepared(dir)
   await mkdir(join(dataDir, 'models'), { recursive: true })
   const merged = chosen.map((lora) => ({ ...lora, sha256: files[lora.key]! }))
   const options = {
     name,
-    plan,
+    cpuClass,
     sourceHash: hash,
     sourceFiles: files,
     loras: merged,
@@ -99,9 +131,47 @@ export async function prepareModel({
   const { heartbeatMs, staleMs } = settleHubOptions(hub).timing
   await withFileLock(`${dir}.lock`, { heartbeatMs, staleMs, onWait }, async () => {
     if (await isWhole()) return
-    await publishFolder(dir, isWhole, (draft) => compileModel(source, draft, options))
+    await publishFolder(dir, isWhole, (draft) => compile(source, draft, { ...options, plan, audit, threads }))
   })
-  return { dir }
+  return describePrepared(dir)
+}
+
+/** Where there is nothing to choose from or to win, auto is fp32. */
+function settlePlan(
+  plan: PlanChoice,
+  { cpuClass, audit, isSmall }: Computing & { isSmall: boolean },
+): PlanChoice {
+  return plan === 'auto' && (!cpuClass || !audit || isSmall) ? 'fp32' : plan
+}
+
+async function totalBytes(paths: string[]): Promise<number> {
+  const entries = await Promise.all(paths.map((path) => stat(path)))
+  return entries.reduce((sum, { size }) => sum + size, 0)
+}
+
+type Computing = { cpuClass: CpuClass | undefined; audit: boolean }
+
+/** As it stands in the folder's name: what a plan comes to depends on the CPU and on whether it was audited. */
+function describePlan(plan: PlanChoice, { cpuClass, audit }: Computing): string {
+  return plan === 'fp32' ? plan : `${plan}-${cpuClass}${audit ? '' : '-unaudited'}`
+}
+
+type CompileChoices = { plan: PlanChoice; audit: boolean; threads: number }
+
+async function compile(
+  source: ModelSource,
+  draft: string,
+  { plan, audit, threads, ...options }: Omit<CompileOptions, 'plan' | 'audit'> & CompileChoices,
+): Promise<void> {
+  const { cpuClass } = options
+  if (plan !== 'fp32' && audit && cpuClass)
+    return compileAudited(source, draft, { ...options, plan, cpuClass, threads })
+  await compileModel(source, draft, { ...options, plan: plan === 'int8' ? plan : 'fp32' })
+}
+
+async function describePrepared(dir: string): Promise<PreparedModel> {
+  const { plan, audit } = await readManifest(dir)
+  return { dir, plan, audit }
 }
 
 type Located = { path: string; name: string; downloadedFrom?: Manifest['source'] }
@@ -167,7 +237,7 @@ async function nameLoras(loras: LoraChoice[]): Promise<(LoraFile & { key: string
 
 async function checkCompiled(
   folder: string,
-  { plan, loras, vae }: Pick<PrepareOptions, 'plan' | 'vae'> & { loras: LoraChoice[] },
+  { plan, loras, vae }: { plan: PlanChoice; loras: LoraChoice[]; vae: VaeChoice | undefined },
 ): Promise<string> {
   if (loras.length > 0)
     throw new CompileError(
@@ -182,7 +252,7 @@ async function checkCompiled(
     throw new CompileError(`${folder}/model.json was not written by this version; compile the source again`, {
       cause: parsed.error,
     })
-  if (parsed.data.plan !== plan)
+  if (plan !== 'auto' && parsed.data.plan !== plan)
     throw new CompileError(`${folder} is compiled with plan ${parsed.data.plan}; ${plan} was asked for`)
   return folder
 }

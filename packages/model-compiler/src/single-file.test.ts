@@ -134,7 +134,7 @@ describe('a single-file checkpoint', () => {
       beta_schedule: 'scaled_linear',
     })
     const weights = await source.openPart('unet')
-    expect(buildUnet(source.unet, weights)).toHaveLength(3)
+    expect(buildUnet(source.unet, weights).steps).toHaveLength(3)
     await weights.close()
     const vae = await source.openPart('vae')
     const { decoder, encoder } = buildAutoencoder(source.vae, vae)

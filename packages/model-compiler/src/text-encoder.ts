@@ -1,5 +1,6 @@
 import type { ClipConfig } from './configs.ts'
 import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
+import { FP32_PLAN, type GraphPlan } from './scheme.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /**
@@ -12,9 +13,9 @@ export function buildTextEncoder(
   name: string,
   config: ClipConfig,
   weights: WeightsSource,
-  { projected }: { projected: boolean },
+  { projected, plan = FP32_PLAN }: { projected: boolean; plan?: GraphPlan },
 ): Graph {
-  const g = createGraphBuilder(name, weights)
+  const g = createGraphBuilder(name, weights, { plan })
   const { hidden_size: width, max_position_embeddings: positions } = config
   // transformers 5 saves CLIPTextModel without the prefix that transformers 4 and CLIPTextModelWithProjection write.
   const root = g.has('embeddings.token_embedding.weight') ? '' : 'text_model.'
@@ -31,7 +32,10 @@ export function buildTextEncoder(
     const rows = g.input('pooled_rows', ['batch'], 'int32')
     const pooled = g.node('Gather', [g.reshape(last, g.ints(-1, width)), rows])
     const normed = g.layerNorm(pooled, `${root}final_layer_norm`, width, config.layer_norm_eps)
-    const embedding = g.linear(normed, 'text_projection', [width, config.projection_dim], { bias: false })
+    const embedding = g.linear(normed, 'text_projection', [width, config.projection_dim], {
+      bias: false,
+      precise: true,
+    })
     g.output('pooled', embedding, ['batch', config.projection_dim])
   }
   return g.graph

@@ -19,11 +19,11 @@ export function buildTinyDecoder(config: TinyConfig, weights: WeightsSource): Gr
   stages.forEach((blocks, stage) => {
     for (let block = 0; block < blocks; block++) x = tinyBlock(g, x, layer(), width)
     const isLast = stage === stages.length - 1
-    if (!isLast) {
-      layer() // so has the upsampling
-      x = g.upsample2x(x)
-    }
-    x = g.conv3x3(x, layer(), [width, isLast ? colours : width], { bias: isLast })
+    if (!isLast) layer() // so has the upsampling
+    x = g.conv3x3(x, layer(), [width, isLast ? colours : width], {
+      bias: isLast,
+      ...(!isLast && { enlargedTo: g.doubled(x) }),
+    })
   })
   const pixels = g.node('Sub', [g.multiply(x, g.scalar(2)), g.scalar(1)])
   g.output('pixels', pixels, ['batch', 'height_out', 'width_out', colours])

@@ -2,6 +2,7 @@ import { resnet } from './blocks.ts'
 import { CompileError } from './compile-error.ts'
 import { forBlock, type UnetConfig } from './configs.ts'
 import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
+import { FP32_PLAN, type GraphPlan } from './scheme.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 // Transformer2DModel's own GroupNorm ignores norm_eps (diffusers transformer_2d.py).
@@ -12,21 +13,42 @@ type Map = { value: string; channels: number }
 /** Names of the feature maps the down segment hands to the up segment, first made first. */
 const skipName = (index: number) => `skip_${index}`
 
+/** The denoiser: what depends on the prompt alone, and the three graphs of a step in running order. */
+export type UnetGraphs = { context: Graph; steps: [Graph, Graph, Graph] }
+
 /**
- * The denoiser as three graphs, run in order; between them a caller can stop.
+ * The denoiser as a graph run once a prompt and three run in order each step; between them a caller can stop.
+ * - `unet_context`: `context` [batch, tokens, cross] → keys and values of every cross-attention, [batch, tokens,
+ *   channels], named like the layers that make them: inputs of the graphs below
  * - `unet_down`: `sample` [batch, height, width, latents], `timestep_sinusoid` [batch, model width], `pooled_and_sizes`
- *   [batch, projection], `context` [batch, tokens, cross] → `time` [batch, 1, 1, embedding], `features`, `skip_0` …
- * - `unet_mid`: `features`, `time`, `context` → `features_out`
- * - `unet_up`: `features`, `time`, `context`, `skip_0` … → `prediction` [batch, height, width, latents]
+ *   [batch, projection] → `time` [batch, 1, 1, embedding], `features`, `skip_0` …
+ * - `unet_mid`: `features`, `time` → `features_out`
+ * - `unet_up`: `features`, `time`, `skip_0` … → `prediction` [batch, height, width, latents]
  * Follows diffusers' `UNet2DConditionModel` with `addition_embed_type` "text_time".
  * @throws CompileError where the weights and the config do not describe the same network
  */
-export function buildUnet(config: UnetConfig, weights: WeightsSource): Graph[] {
-  const down = buildDown(config, weights)
-  const graphs = [down.graph, buildMid(config, weights), buildUp(config, weights, down.skips)]
-  refuseUnused(graphs, weights)
-  return graphs
+export function buildUnet(
+  config: UnetConfig,
+  weights: WeightsSource,
+  plan: GraphPlan = FP32_PLAN,
+): UnetGraphs {
+  const context = createGraphBuilder('unet_context', weights, { plan })
+  const prompt = context.input('context', ['batch', 'tokens', [config.cross_attention_dim].flat()[0]!])
+  /** Declares keys or values that `unet_context` computes as an input of the graph that attends to them. */
+  const project: Project = (g, layer, [width, channels]) => {
+    const dims = ['batch', 'tokens', channels]
+    context.output(layer, context.linear(prompt, layer, [width, channels], { bias: false }), dims)
+    return g.input(layer, dims)
+  }
+  const parts: Parts = { config, weights, plan, project }
+  const down = buildDown(parts)
+  const steps: UnetGraphs['steps'] = [down.graph, buildMid(parts), buildUp(parts, down.skips)]
+  refuseUnused([context.graph, ...steps], weights)
+  return { context: context.graph, steps }
 }
+
+type Project = (g: GraphBuilder, layer: string, shape: [number, number]) => string
+type Parts = { config: UnetConfig; weights: WeightsSource; plan: GraphPlan; project: Project }
 
 /** A tensor no graph reads belongs to something the config does not say; without it the pictures would be wrong. */
 function refuseUnused(graphs: Graph[], weights: WeightsSource): void {
@@ -38,13 +60,15 @@ function refuseUnused(graphs: Graph[], weights: WeightsSource): void {
     )
 }
 
-function buildDown(config: UnetConfig, weights: WeightsSource): { graph: Graph; skips: number[] } {
-  const g = createGraphBuilder('unet_down', weights)
+function buildDown({ config, weights, plan, project }: Parts): { graph: Graph; skips: number[] } {
+  const g = createGraphBuilder('unet_down', weights, { plan })
   const sample = g.input('sample', ['batch', 'height', 'width', config.in_channels])
-  const context = contextInput(g, config)
   const time = timeEmbedding(g, config)
   const first = config.block_out_channels[0]!
-  let x: Map = { value: g.conv3x3(sample, 'conv_in', [config.in_channels, first]), channels: first }
+  let x: Map = {
+    value: g.conv3x3(sample, 'conv_in', [config.in_channels, first], { precise: true }),
+    channels: first,
+  }
   const skips = [x]
   config.down_block_types.forEach((type, i) => {
     const channels = config.block_out_channels[i]!
@@ -55,7 +79,7 @@ function buildDown(config: UnetConfig, weights: WeightsSource): { graph: Graph; 
         layer: j,
         channels,
         time,
-        context,
+        project,
         cross: type.startsWith('Cross'),
       })
       skips.push(x)
@@ -77,14 +101,13 @@ function buildDown(config: UnetConfig, weights: WeightsSource): { graph: Graph; 
   return { graph: g.graph, skips: skips.map((skip) => skip.channels) }
 }
 
-function buildMid(config: UnetConfig, weights: WeightsSource): Graph {
-  const g = createGraphBuilder('unet_mid', weights)
+function buildMid({ config, weights, plan, project }: Parts): Graph {
+  const g = createGraphBuilder('unet_mid', weights, { plan })
   const channels = config.block_out_channels.at(-1)!
   const index = config.block_out_channels.length - 1
   const features = g.input('features', ['batch', 'rows', 'columns', channels])
   const time = timeInput(g, config)
-  const context = contextInput(g, config)
-  const options = { config, index, channels, time, context }
+  const options = { config, index, channels, time, project }
   let x: Map = { value: features, channels }
   x = block(g, x, 'mid_block', { ...options, layer: 0, cross: true })
   x = block(g, x, 'mid_block', { ...options, layer: 1, cross: false })
@@ -92,13 +115,12 @@ function buildMid(config: UnetConfig, weights: WeightsSource): Graph {
   return g.graph
 }
 
-function buildUp(config: UnetConfig, weights: WeightsSource, skipChannels: number[]): Graph {
-  const g = createGraphBuilder('unet_up', weights)
+function buildUp({ config, weights, plan, project }: Parts, skipChannels: number[]): Graph {
+  const g = createGraphBuilder('unet_up', weights, { plan })
   const last = config.block_out_channels.length - 1
   const bottom = config.block_out_channels[last]!
   let x: Map = { value: g.input('features', ['batch', 'rows', 'columns', bottom]), channels: bottom }
   const time = timeInput(g, config)
-  const context = contextInput(g, config)
   const skips = skipChannels.map(
     (channels, i): Map => ({
       value: g.input(skipName(i), ['batch', `rows_${i}`, `columns_${i}`, channels]),
@@ -117,15 +139,15 @@ function buildUp(config: UnetConfig, weights: WeightsSource, skipChannels: numbe
         layer: j,
         channels,
         time,
-        context,
+        project,
         cross: type.startsWith('Cross'),
       })
     }
     if (i < last) {
       const path = `up_blocks.${i}.upsamplers.0.conv`
       // The next map's own size, not twice this one: at odd sizes the way down rounded up.
-      const target = g.shapeOf(skips.at(-1)!.value)
-      const value = g.inModule(path, () => g.conv3x3(g.repeatTo(x.value, target), path, [channels, channels]))
+      const enlargedTo = g.sizeOf(skips.at(-1)!.value)
+      const value = g.inModule(path, () => g.conv3x3(x.value, path, [channels, channels], { enlargedTo }))
       x = { value, channels }
     }
   })
@@ -134,16 +156,12 @@ function buildUp(config: UnetConfig, weights: WeightsSource, skipChannels: numbe
     epsilon: config.norm_eps,
     activate: true,
   })
-  const prediction = g.conv3x3(normed, 'conv_out', [x.channels, config.out_channels])
+  const prediction = g.conv3x3(normed, 'conv_out', [x.channels, config.out_channels], { precise: true })
   g.output('prediction', prediction, ['batch', 'height', 'width', config.out_channels])
   return g.graph
 }
 
 const embeddingWidth = (config: UnetConfig) => config.time_embedding_dim ?? 4 * config.block_out_channels[0]!
-
-function contextInput(g: GraphBuilder, config: UnetConfig): string {
-  return g.input('context', ['batch', 'tokens', [config.cross_attention_dim].flat()[0]!])
-}
 
 function timeInput(g: GraphBuilder, config: UnetConfig): string {
   return g.input('time', ['batch', 1, 1, embeddingWidth(config)])
@@ -153,7 +171,12 @@ function timeInput(g: GraphBuilder, config: UnetConfig): string {
 function timeEmbedding(g: GraphBuilder, config: UnetConfig): string {
   const width = embeddingWidth(config)
   const mlp = (x: string, source: string, inputs: number) =>
-    g.linear(g.silu(g.linear(x, `${source}.linear_1`, [inputs, width])), `${source}.linear_2`, [width, width])
+    g.linear(
+      g.silu(g.linear(x, `${source}.linear_1`, [inputs, width], { precise: true })),
+      `${source}.linear_2`,
+      [width, width],
+      { precise: true },
+    )
   const sinusoid = g.input('timestep_sinusoid', ['batch', config.block_out_channels[0]!])
   const added = g.input('pooled_and_sizes', ['batch', config.projection_class_embeddings_input_dim])
   const embedding = g.add(
@@ -170,7 +193,7 @@ type Block = {
   layer: number
   channels: number
   time: string
-  context: string
+  project: Project
   cross: boolean
 }
 
@@ -204,24 +227,28 @@ function transformer(g: GraphBuilder, x: string, path: string, options: Block): 
 }
 
 function transformerBlock(g: GraphBuilder, x: string, path: string, options: Block): string {
-  const { config, index, channels, context } = options
+  const { config, index, channels, project } = options
   const heads = forBlock(config.num_attention_heads ?? config.attention_head_dim, index)
   const cross = forBlock(config.cross_attention_dim, index)
-  const attend = (name: string, queries: string, keys: string, width: number) => {
-    const project = (y: string, projection: string, inputs: number) =>
-      g.linear(y, `${path}.${name}.${projection}`, [inputs, channels], { bias: false })
+  const own = (y: string, layer: string) => g.linear(y, layer, [channels, channels], { bias: false })
+  const prompt = (layer: string) => project(g, layer, [cross, channels])
+  const attend = (name: string, queries: string, keysOrValues: (layer: string) => string) => {
+    const layer = `${path}.${name}`
     const attended = g.attention(
-      project(queries, 'to_q', channels),
-      project(keys, 'to_k', width),
-      project(keys, 'to_v', width),
+      own(queries, `${layer}.to_q`),
+      keysOrValues(`${layer}.to_k`),
+      keysOrValues(`${layer}.to_v`),
       heads,
     )
-    return g.linear(attended, `${path}.${name}.to_out.0`, [channels, channels])
+    return g.linear(attended, `${layer}.to_out.0`, [channels, channels])
   }
   return g.inModule(path, () => {
     const first = g.layerNorm(x, `${path}.norm1`, channels)
-    let h = g.add(x, attend('attn1', first, first, channels))
-    h = g.add(h, attend('attn2', g.layerNorm(h, `${path}.norm2`, channels), context, cross))
+    let h = g.add(
+      x,
+      attend('attn1', first, (layer) => own(first, layer)),
+    )
+    h = g.add(h, attend('attn2', g.layerNorm(h, `${path}.norm2`, channels), prompt))
     return g.add(h, feedForward(g, g.layerNorm(h, `${path}.norm3`, channels), `${path}.ff.net`, channels))
   })
 }

@@ -1,30 +1,46 @@
 import { resnet } from './blocks.ts'
 import type { KlConfig } from './configs.ts'
 import { createGraphBuilder, type Graph, type GraphBuilder } from './graph.ts'
+import { FP32_PLAN, type GraphPlan } from './scheme.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 // AutoencoderKL's norms have their own epsilon, not a config key (diffusers autoencoders/vae.py).
 export const VAE_EPSILON = 1e-6
 
+// Of the strip sizes tried on whole decodes, about this was best; smaller and larger ones were slower.
+const STRIP_BYTES = 64e6
+// Strips are cut for pictures of this size: as many of them, larger or smaller, make any other.
+const USUAL_SIDE = 512
+
 /**
  * The VAE decoder as one graph per resolution: `vae_mid` takes `latents` [batch, height, width, latents] already divided
  * by the scaling factor, each `vae_up_N` the `features` of the one before; the last gives `pixels`
- * [batch, height, width, 3], about -1 to 1. Follows diffusers' `AutoencoderKL.decode`.
+ * [batch, height, width, 3], about -1 to 1. Batch is 1 where the plan has integer convolutions. Follows diffusers' `AutoencoderKL.decode`.
  */
-export function buildVaeDecoder(config: KlConfig, weights: WeightsSource): Graph[] {
+export function buildVaeDecoder(
+  config: KlConfig,
+  weights: WeightsSource,
+  plan: GraphPlan = FP32_PLAN,
+): Graph[] {
   const widths = config.block_out_channels.toReversed()
-  return [buildMid(config, weights, widths[0]!), ...widths.map((_, i) => buildUp(config, weights, widths, i))]
+  const parts = { config, weights, plan, widths }
+  return [buildMid(parts), ...widths.map((_, i) => buildUp(parts, i))]
 }
 
-function buildMid(config: KlConfig, weights: WeightsSource, width: number): Graph {
-  const g = createGraphBuilder('vae_mid', weights)
+type Parts = { config: KlConfig; weights: WeightsSource; plan: GraphPlan; widths: number[] }
+
+function buildMid({ config, weights, plan, widths }: Parts): Graph {
+  const g = createGraphBuilder('vae_mid', weights, { plan, oneImage: true })
+  const width = widths[0]!
   const groups = config.norm_num_groups
   const latents = g.input('latents', ['batch', 'height', 'width', config.latent_channels])
   const unpacked = config.use_post_quant_conv
-    ? g.linear(latents, 'post_quant_conv', [config.latent_channels, config.latent_channels])
+    ? g.linear(latents, 'post_quant_conv', [config.latent_channels, config.latent_channels], {
+        precise: true,
+      })
     : latents
   const options = { inputs: width, outputs: width, groups, epsilon: VAE_EPSILON }
-  let x = g.conv3x3(unpacked, 'decoder.conv_in', [config.latent_channels, width])
+  let x = g.conv3x3(unpacked, 'decoder.conv_in', [config.latent_channels, width], { precise: true })
   x = resnet(g, x, 'decoder.mid_block.resnets.0', options)
   if (config.mid_block_add_attention)
     x = vaeAttention(g, x, 'decoder.mid_block.attentions.0', { width, groups })
@@ -33,11 +49,13 @@ function buildMid(config: KlConfig, weights: WeightsSource, width: number): Grap
   return g.graph
 }
 
-function buildUp(config: KlConfig, weights: WeightsSource, widths: number[], index: number): Graph {
-  const g = createGraphBuilder(`vae_up_${index}`, weights)
+function buildUp({ config, weights, plan, widths }: Parts, index: number): Graph {
+  const g = createGraphBuilder(`vae_up_${index}`, weights, { plan, oneImage: true })
   const outputs = widths[index]!
   let inputs = index === 0 ? outputs : widths[index - 1]!
   const groups = config.norm_num_groups
+  const side = USUAL_SIDE / 2 ** (widths.length - 1 - index)
+  const strips = stripsFor(side, Math.max(inputs, outputs))
   let x = g.input('features', ['batch', 'height', 'width', inputs])
   for (let layer = 0; layer <= config.layers_per_block; layer++) {
     x = resnet(g, x, `decoder.up_blocks.${index}.resnets.${layer}`, {
@@ -45,23 +63,30 @@ function buildUp(config: KlConfig, weights: WeightsSource, widths: number[], ind
       outputs,
       groups,
       epsilon: VAE_EPSILON,
+      strips,
     })
     inputs = outputs
   }
   if (index < widths.length - 1) {
     const path = `decoder.up_blocks.${index}.upsamplers.0.conv`
-    x = g.inModule(path, () => g.conv3x3(g.upsample2x(x), path, [outputs, outputs]))
+    x = g.inModule(path, () =>
+      g.conv3x3(x, path, [outputs, outputs], {
+        enlargedTo: g.doubled(x),
+        strips: stripsFor(2 * side, outputs),
+      }),
+    )
     g.output('features_out', x, ['batch', 'height_out', 'width_out', outputs])
     return g.graph
   }
   x = g.groupNorm(x, 'decoder.conv_norm_out', outputs, { groups, epsilon: VAE_EPSILON, activate: true })
-  g.output('pixels', g.conv3x3(x, 'decoder.conv_out', [outputs, config.out_channels]), [
-    'batch',
-    'height',
-    'width',
-    config.out_channels,
-  ])
+  const pixels = g.conv3x3(x, 'decoder.conv_out', [outputs, config.out_channels], { precise: true })
+  g.output('pixels', pixels, ['batch', 'height', 'width', config.out_channels])
   return g.graph
+}
+
+/** How many strips the neighbourhoods of a square map are gathered in. */
+function stripsFor(side: number, channels: number): number {
+  return Math.ceil((side * side * 9 * channels) / STRIP_BYTES)
 }
 
 /** One-head attention over all pixels. Files written before diffusers 0.18 call the projections by other names. */

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { CompileError } from './compile-error.ts'
 import type { PlannedWeight } from './graph.ts'
-import type { OnnxInitializer } from './onnx.ts'
+import type { DataType, OnnxInitializer } from './onnx.ts'
+import { quantisedNames, quantiseWeights, toProductOrder } from './quantise-weights.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 // ONNX Runtime maps external data by pages; a tensor that starts a page is mapped without its neighbours.
@@ -33,23 +34,48 @@ export async function writeWeightPack(
     for (const weight of planned) {
       const stored = await source.read(weight.source)
       checkFinite(stored, `${source.labelOf(weight.source)}: tensor ${weight.source}`)
-      const values = arrange(stored, source.shapeOf(weight.source)!, weight)
-      initializers.push({
-        name: weight.name,
-        type: 'float32',
-        dims: weight.dims,
-        location,
-        offset,
-        bytes: values.byteLength,
-      })
-      await append(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-      await append(new Uint8Array((ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT))
+      for (const { values, ...tensor } of toTensors(stored, source.shapeOf(weight.source)!, weight)) {
+        initializers.push({ ...tensor, location, offset, bytes: values.byteLength })
+        await append(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+        await append(new Uint8Array((ALIGNMENT - (offset % ALIGNMENT)) % ALIGNMENT))
+      }
     }
     await file.sync()
   } finally {
     await file.close()
   }
   return { initializers, bytes: offset, sha256: hash.digest('hex') }
+}
+
+/** Bytes a planned weight takes in a pack, but for alignment. */
+export function storedBytes({ dims, quantised }: PlannedWeight): number {
+  const values = dims.reduce((a, b) => a * b, 1)
+  return quantised ? values * (quantised.rest ? 2 : 1) + 4 * dims.at(-1)! : 4 * values
+}
+
+type StoredTensor = { name: string; type: DataType; dims: number[]; values: Float32Array | Int8Array }
+
+function toTensors(
+  stored: Float32Array<ArrayBuffer>,
+  shape: number[],
+  weight: PlannedWeight,
+): StoredTensor[] {
+  const { name, dims, quantised } = weight
+  if (!quantised) return [{ name, type: 'float32', dims, values: arrange(stored, shape, weight) }]
+  const outputs = dims[1]!
+  const taps = shape.slice(2).reduce((a, b) => a * b, 1)
+  const { high, scale, rest } = quantiseWeights(
+    arrange(stored, shape, { rows: weight.rows }),
+    outputs,
+    quantised.limit,
+  )
+  const names = quantisedNames(name)
+  const matrix = (values: Int8Array) => toProductOrder(values, outputs, taps)
+  return [
+    { name: names.high, type: 'int8', dims, values: matrix(high) },
+    { name: names.scale, type: 'float32', dims: [outputs], values: scale },
+    ...(quantised.rest ? [{ name: names.rest, type: 'int8', dims, values: matrix(rest) } as const] : []),
+  ]
 }
 
 /**

@@ -10,6 +10,8 @@ export type EngineDouble = Engine & {
   die(error: Error): void
 }
 
+const NO_CACHE = { hits: 0, misses: 0, entries: 0, bytes: 0, maxBytes: 0 }
+
 /** Stands in for the engine where drawing is not what is tested: its bytes are the prompt and the seed. */
 export function createEngineDouble({
   stepMs = 0,
@@ -65,6 +67,7 @@ export function createEngineDouble({
           : { ...toImage(input), ...(png && { png }) },
       )
     },
+    stats: () => ({ caches: { embeddings: NO_CACHE, promptKeys: NO_CACHE } }),
     async close() {},
   }
 }

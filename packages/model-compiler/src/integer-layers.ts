@@ -1,0 +1,178 @@
+import type { GatherSource } from './gather-index.ts'
+import type { GraphCore } from './graph.ts'
+import { quantisedNames } from './quantise-weights.ts'
+import type { IntegerScheme, WeightLimit } from './scheme.ts'
+
+/** 8-bit values that stand for `factor · (values - zeroPoint)`. */
+type Term = { values: string; zeroPoint: number; factor: number }
+
+/** Activations as whole numbers: `x ≈ scale · Σ terms`. */
+type Quantised = { terms: Term[]; scale: string }
+
+const MICROSOFT = 'com.microsoft'
+const U8_MIDDLE = 128
+const LIMIT = 127
+// Below this a map or a row is as good as zero; a scale of 0 would divide by it.
+const LEAST_SCALE = 1e-30
+// SiLU never goes below -0.2785, so this zero point reaches it whenever the scale is at least LOWEST / SILU_ZERO.
+const SILU_LOWEST = 0.2785
+const SILU_ZERO = 22
+
+/**
+ * Layers as integer products (`MatMulIntegerToFloat`, u8 activations and s8 weights). An activation's scale belongs to
+ * its row, or to its image for convolutions, never to the batch: a picture must not depend on its batch mates.
+ * @param oneImage the graph is run for one image at a time, so that a map's scale is one number and the product's own
+ *   kernel can apply it and add the bias
+ */
+export function createIntegerLayers(
+  core: GraphCore,
+  { weightLimit, oneImage }: { weightLimit: WeightLimit; oneImage: boolean },
+) {
+  const { node, ints, scalar, bytes, shapeOf } = core
+  const known = new Map<string, Quantised>()
+
+  /** What is quantised once serves every layer that reads it: q, k and v, and both halves of a GEGLU. */
+  function once(key: string, make: () => Quantised): Quantised {
+    const found = known.get(key) ?? make()
+    known.set(key, found)
+    return found
+  }
+
+  const largest = (x: string) =>
+    node('Max', [node('ReduceMax', [x, ints(-1)]), node('Neg', [node('ReduceMin', [x, ints(-1)])])])
+
+  /** Values of `zeroPoint`, as many as `scale` has. */
+  const zerosLike = (scale: string, zeroPoint: number) =>
+    node('Expand', [bytes(`uint8[${zeroPoint}]`, [1], [zeroPoint]), shapeOf(scale)])
+
+  const atLeast = (x: string, least: number) => node('Max', [x, scalar(least)])
+  const isTwoTerm = (scheme: IntegerScheme) => scheme !== 'int8'
+
+  /** Each row by its own largest magnitude. `width` is the length of a row. */
+  function quantiseRows(x: string, width: number, twoTerms: boolean): Quantised {
+    return once(`rows ${x} ${twoTerms}`, () => {
+      const scale = atLeast(node('Mul', [largest(x), scalar(1 / LIMIT)]), LEAST_SCALE)
+      if (twoTerms) return { terms: splitTerms(node('Div', [x, scale]), U8_MIDDLE), scale }
+      // One block a row: its scale is applied, rounded and shifted in one pass.
+      const values = node('QuantizeLinear', [x, scale, zerosLike(scale, U8_MIDDLE)], {
+        attributes: { axis: { int: -1 }, block_size: { int: width } },
+      })
+      return { terms: [{ values, zeroPoint: U8_MIDDLE, factor: 1 }], scale }
+    })
+  }
+
+  /**
+   * Each NHWC map by its own range. Maps behind a SiLU are one-sided, which the zero point uses.
+   * The largest is found along channels first, because a reduction to one number runs on one thread.
+   */
+  function quantiseMaps(x: string, activated: boolean, twoTerms: boolean): Quantised {
+    return once(`maps ${x} ${activated} ${twoTerms}`, () => {
+      const perPixel = activated ? node('ReduceMax', [x, ints(-1)]) : largest(x)
+      const most = node('ReduceMax', [perPixel, ints(1, 2)])
+      const zeroPoint = activated ? SILU_ZERO : U8_MIDDLE
+      const reach = 255 - zeroPoint
+      const least = activated ? SILU_LOWEST / SILU_ZERO : LEAST_SCALE
+      const scale = atLeast(node('Mul', [most, scalar(1 / reach)]), least)
+      if (twoTerms) return { terms: splitTerms(node('Div', [x, scale]), zeroPoint), scale }
+      const perImage = node('Reshape', [scale, ints(-1)])
+      const values = node('QuantizeLinear', [x, perImage, zerosLike(perImage, zeroPoint)], {
+        attributes: { axis: { int: 0 } },
+      })
+      return { terms: [{ values, zeroPoint, factor: 1 }], scale }
+    })
+  }
+
+  /** Whole numbers, and what rounding lost as another 8-bit number. */
+  function splitTerms(units: string, zeroPoint: number): Term[] {
+    const whole = node('Round', [units])
+    const lost = node('Mul', [node('Sub', [units, whole]), scalar(2 * LIMIT)])
+    return [
+      { values: toBytes(whole, zeroPoint), zeroPoint, factor: 1 },
+      { values: toBytes(lost, U8_MIDDLE), zeroPoint: U8_MIDDLE, factor: 1 / (2 * LIMIT) },
+    ]
+  }
+
+  function toBytes(x: string, zeroPoint: number): string {
+    return node('QuantizeLinear', [x, scalar(1), bytes(`uint8(${zeroPoint})`, [], [zeroPoint])])
+  }
+
+  /** Σ terms · weights in units of the activations' scale, or times `scale` and plus `bias` where they are given. */
+  function product(
+    terms: Term[],
+    weight: string,
+    scheme: IntegerScheme,
+    { scale, bias }: { scale?: string; bias?: string } = {},
+  ): string {
+    const names = quantisedNames(weight)
+    const [first, second] = terms
+    const multiply = ({ values, zeroPoint, factor }: Term, matrix: string, offset?: string) =>
+      node(
+        'MatMulIntegerToFloat',
+        [
+          values,
+          matrix,
+          scale ? node('Mul', [scale, scalar(factor)]) : scalar(factor),
+          names.scale,
+          bytes(`uint8(${zeroPoint})`, [], [zeroPoint]),
+          ...(offset ? ['', offset] : []),
+        ],
+        { domain: MICROSOFT },
+      )
+    let sum = multiply(first!, names.high, bias)
+    if (isTwoTerm(scheme)) sum = node('Add', [sum, multiply(second!, names.high)])
+    if (scheme === 'int8x3')
+      sum = node('Add', [sum, multiply({ ...first!, factor: first!.factor / (2 * weightLimit) }, names.rest)])
+    return sum
+  }
+
+  /** `x · W` of rows; `weight` is a quantised weight of [width, outputs]. */
+  function linear(x: string, weight: string, width: number, scheme: IntegerScheme): string {
+    const { terms, scale } = quantiseRows(x, width, isTwoTerm(scheme))
+    return node('Mul', [product(terms, weight, scheme), scale])
+  }
+
+  /**
+   * 3x3 convolution of an NHWC map as products of gathered neighbourhoods, `bias` included.
+   * In several strips the gathered rows, nine times the map, need not all be there at once.
+   */
+  function conv3x3(
+    x: string,
+    weight: string,
+    scheme: IntegerScheme,
+    {
+      channels,
+      activated,
+      bias,
+      source,
+    }: { channels: number; activated: boolean; bias: string; source: GatherSource },
+  ): string {
+    const { terms, scale } = quantiseMaps(x, activated, isTwoTerm(scheme))
+    const padded = terms.map((term) => ({ ...term, values: withBorderRow(term, channels) }))
+    const single = oneImage ? node('Reshape', [scale, ints()]) : undefined
+    const strips = source.strips.map((index) => {
+      const gathered = padded.map((term) => ({
+        ...term,
+        values: node('Reshape', [
+          node('Gather', [term.values, index], { attributes: { axis: { int: 1 } } }),
+          ints(0, -1, 9 * channels),
+        ]),
+      }))
+      return product(gathered, weight, scheme, single ? { scale: single, bias } : {})
+    })
+    const rows =
+      strips.length === 1 ? strips[0]! : node('Concat', strips, { attributes: { axis: { int: 1 } } })
+    const map = node('Reshape', [rows, source.outputShape])
+    return single ? map : node('Add', [node('Mul', [map, scale]), bias])
+  }
+
+  /** Pixels as rows, and one more row of zeros for what lies beyond the border. */
+  function withBorderRow({ values, zeroPoint }: Term, channels: number): string {
+    return node('Pad', [
+      node('Reshape', [values, ints(0, -1, channels)]),
+      ints(0, 0, 0, 0, 1, 0),
+      bytes(`uint8(${zeroPoint})`, [], [zeroPoint]),
+    ])
+  }
+
+  return { linear, conv3x3 }
+}

@@ -1,0 +1,63 @@
+import type { WeightLimit } from './scheme.ts'
+
+/** A weight matrix as the product of whole numbers and one scale for each output channel. */
+export type QuantisedWeights = {
+  /** w ≈ scale · high, each within ±limit. */
+  high: Int8Array
+  /** One an output channel. */
+  scale: Float32Array
+  /** What is lost, in units of scale / (2 · limit): w ≈ scale · (high + rest / (2 · limit)). */
+  rest: Int8Array
+}
+
+/** Quantises each of `rows` rows (an output channel's weights) by its own largest magnitude, symmetrically. */
+export function quantiseWeights(values: Float32Array, rows: number, limit: WeightLimit): QuantisedWeights {
+  const columns = values.length / rows
+  const high = new Int8Array(values.length)
+  const rest = new Int8Array(values.length)
+  const scale = new Float32Array(rows)
+  for (let row = 0; row < rows; row++) {
+    const end = (row + 1) * columns
+    let most = 0
+    for (let i = row * columns; i < end; i++) most = Math.max(most, Math.abs(values[i]!))
+    scale[row] = most > 0 ? most / limit : 1
+    const perUnit = 1 / scale[row]!
+    for (let i = row * columns; i < end; i++) {
+      const exact = values[i]! * perUnit
+      const nearest = clamp(Math.round(exact), limit)
+      high[i] = nearest
+      rest[i] = clamp(Math.round((exact - nearest) * 2 * limit), limit)
+    }
+  }
+  return { high, scale, rest }
+}
+
+const clamp = (value: number, limit: number) => Math.min(Math.max(value, -limit), limit)
+
+/**
+ * [outputs, inputs] or [outputs, inputs, taps] → [taps · inputs, outputs], taps outermost: the order in which a gathered
+ * pixel neighbourhood lies, channels side by side.
+ */
+export function toProductOrder(values: Int8Array, outputs: number, taps: number): Int8Array {
+  const columns = values.length / outputs
+  const inputs = columns / taps
+  const result = new Int8Array(values.length)
+  for (let left = 0; left < columns; left += TILE)
+    for (let top = 0; top < outputs; top += TILE) {
+      const right = Math.min(left + TILE, columns)
+      const bottom = Math.min(top + TILE, outputs)
+      for (let column = left; column < right; column++) {
+        const target = ((column % taps) * inputs + Math.floor(column / taps)) * outputs
+        for (let row = top; row < bottom; row++) result[target + row] = values[row * columns + column]!
+      }
+    }
+  return result
+}
+
+// Tiles keep both the rows read and the rows written in the first-level cache.
+const TILE = 64
+
+/** Names in the graph of what a quantised weight becomes. */
+export function quantisedNames(name: string): { high: string; scale: string; rest: string } {
+  return { high: `${name} high`, scale: `${name} scale`, rest: `${name} rest` }
+}
