@@ -169,7 +169,7 @@ describe('workers', () => {
     const claim = find(objects, 'PersistentVolumeClaim', `${RELEASE}-models`)
     expect(claim.spec).toMatchObject({
       accessModes: ['ReadWriteMany'],
-      resources: { requests: { storage: '24Gi' } },
+      resources: { requests: { storage: '32Gi' } },
     })
     expect(claim.metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' })
   })

@@ -30,6 +30,13 @@ describe('the presets', () => {
     expect(bytesOf(presets.sdxl!.fp32!.memory)).toBeLessThan(GENEROUS * bytes)
   })
 
+  it('give int8 and auto at least what fp32 has, since they are tried against it', () => {
+    for (const byPlan of Object.values(presets))
+      for (const plan of ['auto', 'int8'])
+        for (const key of ['memory', 'storage'] as const)
+          expect(bytesOf(byPlan[plan]![key])).toBeGreaterThanOrEqual(bytesOf(byPlan.fp32![key]))
+  })
+
   it('give a full-size model room for its source and what is compiled from it', () => {
     const bytes = gigabytes(/\| compile, ([\d.]+) GB of fp16/) + gigabytes(/of fp16 to ([\d.]+) GB of fp32/)
     expect(bytesOf(presets.sdxl!.fp32!.storage)).toBeGreaterThan(HEADROOM * bytes)

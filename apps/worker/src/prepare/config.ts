@@ -1,14 +1,25 @@
 import { z } from 'zod'
 import { WorkerConfig } from '../config.ts'
 
-const { MODEL, DATA_DIR, PLAN, HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY } =
-  WorkerConfig.shape
+const {
+  MODEL,
+  DATA_DIR,
+  PLAN,
+  THREADS,
+  HF_ENDPOINT,
+  HF_TOKEN,
+  HF_TOKEN_PATH,
+  HTTP_PROXY,
+  HTTPS_PROXY,
+  NO_PROXY,
+} = WorkerConfig.shape
 
 /** Environment of `prepare`: those of the worker's settings that decide what is downloaded and compiled. */
 export const PrepareConfig = z.object({
   MODEL,
   DATA_DIR,
   PLAN,
+  THREADS,
   HF_ENDPOINT,
   HF_TOKEN,
   HF_TOKEN_PATH,

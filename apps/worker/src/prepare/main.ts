@@ -23,6 +23,7 @@ async function prepare(): Promise<void> {
     model: config.MODEL,
     dataDir: config.DATA_DIR,
     plan: config.PLAN,
+    threads: config.THREADS,
     hub: await readHubOptions(config),
     onProgress: ({ message }) => {
       if (performance.now() - saidAt < SAY_MS) return

@@ -20,6 +20,10 @@ limits:
   value: /models
 - name: PLAN
   value: {{ .Values.worker.plan }}
+{{- with .Values.worker.threads }}
+- name: THREADS
+  value: {{ . | quote }}
+{{- end }}
 {{- with include "sdcpu.hubEnv" . }}
 {{ . }}
 {{- end }}
@@ -34,10 +38,6 @@ limits:
 {{ include "sdcpu.modelEnv" . }}
 - name: MODEL_NAME
   value: {{ include "sdcpu.modelName" . | quote }}
-{{- with .Values.worker.threads }}
-- name: THREADS
-  value: {{ . | quote }}
-{{- end }}
 - name: MODEL_CHECK
   value: {{ .Values.worker.modelCheck }}
 - name: BATCH_MAX_SIZE
