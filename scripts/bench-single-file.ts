@@ -71,7 +71,20 @@ async function measure({ mid, size, steps, threads, dir }: ReturnType<typeof rea
   // In KiB. Writing holds some megabytes at a time, so that this is the compiler's.
   const compilePeakRssBytes = process.resourceUsage().maxRSS * 1024
   console.error('Drawing')
-  const drawing = ['a red fox', '--model', path, '--size', size, '--steps', steps, '--seed', '7', '--json']
+  const drawing = [
+    'a red fox',
+    '--model',
+    path,
+    '--size',
+    size,
+    '--steps',
+    steps,
+    '--seed',
+    '7',
+    '--plan',
+    'fp32',
+    '--json',
+  ]
   const { value: drawn, seconds } = await timed(() =>
     runScript('generate.ts', [...drawing, ...(threads ? ['--threads', threads] : [])], {
       cwd: dir,
