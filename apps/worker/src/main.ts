@@ -1,6 +1,6 @@
 import { chooseThreads, startEngine } from '@sdcpu/diffusion'
-import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { loadConfig, type WorkerConfig } from './config.ts'
+import { prepareServedModel } from './prepare/prepare-served-model.ts'
 import { runWorker } from './run-worker.ts'
 
 function readConfig(): WorkerConfig {
@@ -15,14 +15,7 @@ function readConfig(): WorkerConfig {
 const config = readConfig()
 await runWorker(config, async (report) => {
   report(`preparing the model ${config.MODEL}`)
-  const { dir } = await prepareModel({
-    model: config.MODEL,
-    dataDir: config.DATA_DIR,
-    plan: config.PLAN,
-    threads: config.THREADS,
-    hub: await readHubOptions(config),
-    onProgress: ({ message }) => report(message),
-  })
+  const dir = await prepareServedModel(config, report)
   const { threads, reason } = chooseThreads(config.THREADS)
   report(`loading the model for ${reason}`)
   return startEngine({ modelDir: dir, threads, check: config.MODEL_CHECK })

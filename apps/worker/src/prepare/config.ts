@@ -1,31 +1,18 @@
 import { z } from 'zod'
 import { WorkerConfig } from '../config.ts'
 
-const {
-  MODEL,
-  DATA_DIR,
-  PLAN,
-  THREADS,
-  HF_ENDPOINT,
-  HF_TOKEN,
-  HF_TOKEN_PATH,
-  HTTP_PROXY,
-  HTTPS_PROXY,
-  NO_PROXY,
-} = WorkerConfig.shape
-
 /** Environment of `prepare`: those of the worker's settings that decide what is downloaded and compiled. */
-export const PrepareConfig = z.object({
-  MODEL,
-  DATA_DIR,
-  PLAN,
-  THREADS,
-  HF_ENDPOINT,
-  HF_TOKEN,
-  HF_TOKEN_PATH,
-  HTTP_PROXY,
-  HTTPS_PROXY,
-  NO_PROXY,
+export const PrepareConfig = z.object(WorkerConfig.shape).pick({
+  MODEL: true,
+  DATA_DIR: true,
+  PLAN: true,
+  THREADS: true,
+  HF_ENDPOINT: true,
+  HF_TOKEN: true,
+  HF_TOKEN_PATH: true,
+  HTTP_PROXY: true,
+  HTTPS_PROXY: true,
+  NO_PROXY: true,
 })
 export type PrepareConfig = z.infer<typeof PrepareConfig>
 

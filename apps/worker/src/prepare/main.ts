@@ -1,7 +1,7 @@
 // Downloads and compiles the model that MODEL names into DATA_DIR, unless it is there, and ends: what an init
 // container does, so that workers themselves may be given the folder read-only.
-import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { loadPrepareConfig } from './config.ts'
+import { prepareServedModel } from './prepare-served-model.ts'
 
 const SAY_MS = 5000 // between two lines of progress of the same kind
 
@@ -19,17 +19,10 @@ async function prepare(): Promise<void> {
   const config = loadPrepareConfig()
   const startedAt = performance.now()
   let saidAt = Number.NEGATIVE_INFINITY
-  const { dir } = await prepareModel({
-    model: config.MODEL,
-    dataDir: config.DATA_DIR,
-    plan: config.PLAN,
-    threads: config.THREADS,
-    hub: await readHubOptions(config),
-    onProgress: ({ message }) => {
-      if (performance.now() - saidAt < SAY_MS) return
-      saidAt = performance.now()
-      console.log(message)
-    },
+  const dir = await prepareServedModel(config, (message) => {
+    if (performance.now() - saidAt < SAY_MS) return
+    saidAt = performance.now()
+    console.log(message)
   })
   console.log(
     `${config.MODEL} is ready in ${dir} after ${Math.round((performance.now() - startedAt) / 1000)} s`,
