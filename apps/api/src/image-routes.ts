@@ -21,6 +21,7 @@ import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
 import type { Links } from './links.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
+import { onHangUp, waitForImages } from './wait-for-images.ts'
 import type { Webhooks } from './webhooks.ts'
 import type { ZodApp } from './zod-app.ts'
 
@@ -122,7 +123,7 @@ export function addImageRoutes(
       const waitSeconds = readWaitSeconds(request.headers.prefer)
       if (waitSeconds !== undefined) {
         reply.header('preference-applied', `wait=${waitSeconds}`)
-        resource = await waitForImages(resource, caller, {
+        resource = await waitFor(resource, caller, {
           waitSeconds,
           reply,
           // With a key the caller is about to ask again.
@@ -245,7 +246,7 @@ export function addImageRoutes(
   }
 
   /** Waits until a request has ended, its time is up, or its caller hangs up, which cancels what is not drawn. */
-  async function waitForImages(
+  async function waitFor(
     resource: ImagesResource,
     caller: Caller,
     {
@@ -258,25 +259,11 @@ export function addImageRoutes(
     const hungUp = new AbortController()
     const forget = onHangUp(reply, () => hungUp.abort())
     const signal = AbortSignal.any([hungUp.signal, AbortSignal.timeout(waitSeconds * 1000)])
-    try {
-      for await (const update of followImages({ images, events: events(record.request.model) }, record, {
-        signal,
-      }))
-        if (update.name === 'images' && isTerminal(update.data.status)) return update.data
-    } catch (error) {
-      if (!signal.aborted) throw error
-    } finally {
-      forget()
-    }
+    const source = { images, events: events(record.request.model) }
+    const ended = await waitForImages(source, record, { signal }).finally(forget)
+    if (ended) return ended
     return hungUp.signal.aborted && cancelsOnHangUp
       ? images.cancel(resource.id, caller)
       : images.find(resource.id, caller)
   }
-}
-
-/** Calls `listener` when the caller hangs up, or at once where it has done so already. Gives what ends that. */
-function onHangUp({ raw }: FastifyReply, listener: () => void): () => void {
-  raw.once('close', listener)
-  if (raw.destroyed) listener()
-  return () => raw.off('close', listener)
 }
