@@ -1,4 +1,5 @@
 import type { Progress } from '../progress.ts'
+import { errorsEn } from './errors-en.ts'
 
 /** Every word the page shows, in English. The shape that other languages fill. */
 export const en = {
@@ -137,38 +138,8 @@ export const en = {
   apiDocs: 'HTTP API',
   aiNotice: 'AI-made pictures can be wrong or unfit; look before you share.',
 
-  errors: {
-    unavailable: {
-      title: 'The service cannot be reached.',
-      hint: 'It may be starting or restarting. Nothing you typed is lost; try again in a moment.',
-    },
-    modelNotReady: {
-      title: 'The model is still loading.',
-      hint: 'It is made ready once, when the service starts. Try again in a moment.',
-    },
-    rateLimited: { title: 'Too many requests at once.', hint: 'Wait a moment, then try again.' },
-    queueFull: {
-      title: 'The queue is full.',
-      hint: 'Many pictures are waiting already. Try again when some of them are drawn.',
-    },
-    tooLate: {
-      title: 'It was not drawn in time.',
-      hint: 'The service was busier than this request could wait. Try again.',
-    },
-    refused: { title: 'This request was not accepted.' },
-    gone: {
-      title: 'The service no longer knows this request.',
-      hint: 'Requests and pictures are kept there for a limited time. Draw it again.',
-    },
-    failed: (id: string | undefined) => ({
-      title: 'The picture could not be drawn.',
-      hint: `Try again. If it fails each time, the logs say why${id ? ` under ${id}` : ''}.`,
-    }),
-    internal: (id: string | undefined) => ({
-      title: 'Something went wrong.',
-      hint: `Try again. If it happens each time, the logs say why${id ? ` under ${id}` : ''}.`,
-    }),
-  },
+  errors: errorsEn,
+  refused: 'This request was not accepted.',
 }
 
 export type Texts = typeof en

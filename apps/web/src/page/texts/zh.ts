@@ -1,5 +1,6 @@
 import type { Progress } from '../progress.ts'
 import type { Texts } from './en.ts'
+import { errorsZh } from './errors-zh.ts'
 
 /** Every word the page shows, in Chinese. */
 export const zh: Texts = {
@@ -133,26 +134,8 @@ export const zh: Texts = {
   apiDocs: 'HTTP 接口',
   aiNotice: 'AI 生成的图片可能有误或不当，分享前请先查看。',
 
-  errors: {
-    unavailable: {
-      title: '暂时无法连接服务。',
-      hint: '服务可能正在启动或重启。您输入的内容不会丢失，请稍后重试。',
-    },
-    modelNotReady: { title: '模型仍在加载。', hint: '模型在服务启动时准备一次，请稍后重试。' },
-    rateLimited: { title: '同时提交的请求过多。', hint: '请稍候再试。' },
-    queueFull: { title: '队列已满。', hint: '等待中的图片已经很多，请待其中一些画完后重试。' },
-    tooLate: { title: '未能按时画出。', hint: '服务过于繁忙，超过了此请求的等待时间，请重试。' },
-    refused: { title: '此请求未被接受。' },
-    gone: { title: '服务已不再保留此请求。', hint: '请求和图片在服务端只保存一段时间，请重新生成。' },
-    failed: (id) => ({
-      title: '图片未能画出。',
-      hint: `请重试。若每次都失败，日志${id ? `（${id}）` : ''}中有原因。`,
-    }),
-    internal: (id) => ({
-      title: '出了点问题。',
-      hint: `请重试。若每次都发生，日志${id ? `（${id}）` : ''}中有原因。`,
-    }),
-  },
+  errors: errorsZh,
+  refused: '此请求未被接受。',
 }
 
 function describeProgress(progress: Progress): string {
