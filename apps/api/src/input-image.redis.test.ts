@@ -141,3 +141,17 @@ it('forecasts the steps that are drawn from an image, in a batch of one strength
   const whole = await post(api, { ...from, strength: 1 })
   expect(whole.json().images[0]).toMatchObject({ steps: 4, etaSeconds: 4 + (4 * 1 + 2) })
 })
+
+it('refuses an image where the model cannot draw from one, and takes it where its worker does not tell', async () => {
+  const api = await startApi()
+  await api.announce({ name: 'plain', drawsFromImage: false })
+  await api.announce({ name: 'older', drawsFromImage: undefined })
+  const image = RED.toString('base64')
+  const refused = await post(api, { image, model: 'plain' })
+  expect([refused.statusCode, refused.json().error.message]).toEqual([
+    400,
+    'the model plain does not draw from an image; leave it out',
+  ])
+  expect((await post(api, { model: 'plain' })).statusCode).toBe(202)
+  expect((await post(api, { image, model: 'older' })).statusCode).toBe(202)
+})

@@ -32,6 +32,7 @@ export function createEngineDouble({
       name: 'double',
       plan: 'fp32',
       nativeSize: 64,
+      drawsFromImage: true,
       recommended: {
         ...{
           family: 'turbo',
