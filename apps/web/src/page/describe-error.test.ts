@@ -41,7 +41,7 @@ describe('describeError', () => {
     ],
     [
       { image: 'A'.repeat(4 * Math.ceil((MAX_INPUT_BYTES + 1) / 3)) },
-      'The picture to begin with is 8388609 bytes; the limit is 8388608.',
+      'The picture to start from is 8388609 bytes; the limit is 8388608.',
       '参考图片为 8388609 字节，上限为 8388608。',
     ],
   ])('says which value is out of which bounds: %#', (part, inEnglish, inChinese) => {

@@ -25,6 +25,24 @@ export const en = {
   surprise: 'Surprise me',
   examplesTitle: 'Try one of these',
 
+  startPicture: 'Picture to start from',
+  startFromPicture: 'Start from a picture',
+  startHint: 'Drop or paste works too',
+  startDrop: 'Drop it to start from it',
+  startChosen: (size: string) => `Starting from a picture of ${size} pixels.`,
+  replaceStart: (size: string) => `Replace the picture to start from, ${size} pixels`,
+  removeStart: 'Start from no picture',
+  startFaults: {
+    unreadable: 'That is not a picture this browser can read.',
+    tooLarge: 'That file is too large; the limit is 40 MB.',
+    gone: 'The picture it started from is no longer kept in this browser. Choose it again, or start from none.',
+  },
+  strength: 'Strength',
+  strengthHint: (drawn: number, steps: number) =>
+    `Draws ${drawn} of ${steps} ${steps === 1 ? 'step' : 'steps'}. More keeps less of the picture.`,
+  startFrom: 'Start from this',
+  startedFrom: 'Started from',
+
   settings: 'Settings',
   shape: 'Shape',
   shapes: { square: 'Square', portrait: 'Portrait', landscape: 'Landscape', wide: 'Wide' },
@@ -114,6 +132,7 @@ export const en = {
     seed: 'Seed',
     size: 'Size',
     steps: 'Steps',
+    strength: 'Strength',
     sampler: 'Sampler',
     guidance: 'Guidance',
     model: 'Model',

@@ -23,7 +23,7 @@ const FIELDS: Record<string, string> = {
   steps: 'The number of steps',
   guidance: 'Guidance',
   strength: 'Strength',
-  image: 'The picture to begin with',
+  image: 'The picture to start from',
 }
 
 /** What each error of the API means, in English. */
@@ -50,7 +50,7 @@ export const errorsEn: Record<ErrorCode, (details: ErrorDetails) => ErrorTexts> 
   expired: gone,
   payload_too_large: () => ({
     title: 'This request is too large.',
-    hint: 'Begin with a smaller picture, or with none.',
+    hint: 'Start from a smaller picture, or from none.',
   }),
   size_too_large: () => ({
     title: 'This size is too large for the service.',
