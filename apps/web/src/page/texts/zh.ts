@@ -37,7 +37,7 @@ export const zh: Texts = {
     gone: '当时的参考图片已不再保存在此浏览器中。请重新选择，或不使用参考图片。',
   },
   strength: '变化程度',
-  strengthHint: (drawn, steps) => `绘制 ${steps} 步中的 ${drawn} 步；数值越大，保留原图越少。`,
+  strengthHint: (drawn, steps) => `绘制 ${steps} 步中的 ${drawn} 步。`,
   startFrom: '以此图为参考',
   startedFrom: '参考图片',
 
