@@ -53,7 +53,7 @@ export const en = {
   stepsHint: 'More steps: more detail, more time.',
   automatic: 'Auto',
   automaticValue: (value: number | string) => `Auto (${value})`,
-  backToAutomatic: (name: string) => `${name}: back to automatic`,
+  backToAutomatic: (name: string) => `${name}: back to Auto`,
   count: 'Pictures',
   seed: 'Seed',
   seedPlaceholder: 'Random',
