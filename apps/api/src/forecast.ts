@@ -90,5 +90,5 @@ function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const { width, height, rows } = shape
   const { steps, sampler, guidance, timestepSpacing, strength } = data
   const group = [width, height, rows, steps, sampler, guidance, timestepSpacing, strength].join()
-  return { id: id!, shape, group, steps: drawnSteps(data) }
+  return { id: id!, shape, group, steps: drawnSteps(data), isFromImage: strength !== undefined }
 }

@@ -132,14 +132,14 @@ it('forecasts the steps that are drawn from an image, in a batch of one strength
   }
   await api.redis.sadd(workersKey(api.prefix, 'demo'), 'w1')
   await api.redis.set(workerKey(api.prefix, 'demo', 'w1'), JSON.stringify(status))
-  const times = JSON.stringify({ stepMs: 1000, restMs: 2000 })
+  const times = JSON.stringify({ stepMs: 1000, restMs: 2000, encodeImageMs: 500 })
   await api.redis.hset(batchTimesKey(api.prefix, 'demo'), '64x64 1 1', times)
 
   const from = { image: RED.toString('base64'), size: '64x64', steps: 4 }
   const half = await post(api, { ...from, strength: 0.5 })
-  expect(half.json().images[0]).toMatchObject({ steps: 2, etaSeconds: 2 * 1 + 2 })
+  expect(half.json().images[0]).toMatchObject({ steps: 2, etaSeconds: 0.5 + 2 * 1 + 2 })
   const whole = await post(api, { ...from, strength: 1 })
-  expect(whole.json().images[0]).toMatchObject({ steps: 4, etaSeconds: 4 + (4 * 1 + 2) })
+  expect(whole.json().images[0]).toMatchObject({ steps: 4, etaSeconds: 4.5 + (0.5 + 4 * 1 + 2) })
 })
 
 it('refuses an image where the model cannot draw from one, and takes it where its worker does not tell', async () => {
