@@ -9,7 +9,7 @@ import fastify, { type FastifyReply, type FastifyRequest, LogController, type Ro
 import type { Redis } from 'ioredis'
 import { createAdmission } from './admission.ts'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
-import type { ApiKey } from './api-keys.ts'
+import { type ApiKey, challengeAt } from './api-keys.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
 import { createForecast } from './forecast.ts'
@@ -104,7 +104,7 @@ export function buildApp({
         ...(error.category && { category: error.category }),
       },
     }
-    if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
+    if (error.code === 'unauthorized') reply.header('www-authenticate', challengeAt(request.url))
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
     return reply.code(statusOf(error.code)).header('x-request-id', request.id).send(body)
   }

@@ -44,7 +44,7 @@ export const ApiConfig = z
       .string()
       .optional()
       .describe(
-        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?}]',
+        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?,"forwardsUsers"?,"perUser"?}]',
       ),
     API_KEYS_FILE: z.string().optional().describe('File with the same; counts before API_KEYS'),
     TRUST_PROXY: z
