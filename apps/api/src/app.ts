@@ -22,6 +22,7 @@ import { createLinks } from './links.ts'
 import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
+import { createOpenStreams } from './open-streams.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
@@ -175,13 +176,14 @@ export function buildApp({
     ...{ config, redis, openConnection, prefix, images, records, log: app.log },
   })
   app.addHook('onClose', () => webhooks.close())
+  const streams = createOpenStreams(app, config.STREAM_LIMIT)
   addImageRoutes(app, {
     images,
     webhooks,
     events: events.of,
     idempotency: createIdempotency(kept),
     links,
-    streamLimit: config.STREAM_LIMIT,
+    streams,
     logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
