@@ -19,6 +19,7 @@ import { addImageRoutes, BODY_LIMIT_BYTES } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { openJobEvents } from './job-events.ts'
 import { createLinks } from './links.ts'
+import { addMcpRoutes } from './mcp/mcp-routes.ts'
 import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
@@ -187,6 +188,7 @@ export function buildApp({
     logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
+  addMcpRoutes(app, { redis, prefix, images, models, events: events.of, streams, callerOf })
   return app
 }
 
