@@ -137,7 +137,13 @@ function describeDrawn({ request, images }: ImagesResource): string {
   const drawn = images.filter(({ status }) => status === 'succeeded')
   const seeds = `${drawn.length > 1 ? 'seeds' : 'seed'} ${drawn.map(({ seed }) => seed).join(', ')}`
   const warnings = new Set(drawn.flatMap((image) => image.warnings ?? []))
-  const settings = [size, `${steps} steps`, seeds, `guidance ${guidance}`, `sampler ${sampler}`]
+  const settings = [
+    size,
+    `${steps} ${steps === 1 ? 'step' : 'steps'}`,
+    seeds,
+    `guidance ${guidance}`,
+    `sampler ${sampler}`,
+  ]
   return [`Drawn with ${model}: ${settings.join(', ')}.`, ...warnings].join('\n')
 }
 

@@ -6,7 +6,7 @@ import {
   McpError,
   type ServerNotification,
 } from '@modelcontextprotocol/sdk/types.js'
-import { publicMessage, statusOf, toApiError } from '../api-error.ts'
+import { type ApiError, publicMessage, statusOf, toApiError } from '../api-error.ts'
 import { type CallContext, type McpTool, toolError } from './tool.ts'
 
 const INFO = { name: 'stable-diffusion-cpu', title: 'Stable Diffusion on CPU nodes', version: '1' }
@@ -49,12 +49,18 @@ export function createMcpServer(
       const line = { tool: params.name, code: error.code }
       if (statusOf(error.code) >= 500) context.log.error({ ...line, err: error }, 'a tool failed')
       else context.log.info(line, 'a tool was refused')
-      const { retryAfterSeconds } = error
-      const again = retryAfterSeconds === undefined ? '' : ` Try again in ${retryAfterSeconds} s.`
-      return toolError(`${publicMessage(error)}${again}`)
+      return toolError(describeFault(error))
     }
   })
   return server
+}
+
+function describeFault(error: ApiError): string {
+  const { retryAfterSeconds } = error
+  const message = publicMessage(error)
+  if (retryAfterSeconds === undefined) return message
+  const sentence = message.replace(/\.?( Try again shortly\.)?$/, '.')
+  return `${sentence} Try again in ${retryAfterSeconds} s.`
 }
 
 function toProgressSender({

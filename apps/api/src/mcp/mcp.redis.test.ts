@@ -243,8 +243,17 @@ it('tells faults in the words of the native API', async () => {
   ])
   await api.app.inject({ method: 'POST', url: '/api/v1/images', payload: { ...SMALL, n: 8 } })
   expect(await told({})).toBe(
-    '8 images are waiting and the limit is 8; there is no room for 1 more Try again in 10 s.',
+    '8 images are waiting and the limit is 8; there is no room for 1 more. Try again in 10 s.',
   )
+})
+
+it('says when to try again, and nothing of the inside, while there is nobody to draw', async () => {
+  const { generate } = await connect([await startApi({ isAnnounced: false })])
+  const { isError, content } = await generate({})
+  expect([isError, content]).toEqual([
+    true,
+    [{ type: 'text', text: 'No worker has loaded the model yet. Try again in 5 s.' }],
+  ])
 })
 
 it('asks for a key before it speaks, and shows each key its own images', async () => {
@@ -258,9 +267,14 @@ it('asks for a key before it speaks, and shows each key its own images', async (
     expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
     await expect(connect([api], headers)).rejects.toMatchObject({ code: 401 })
   }
-  const { generate } = await connect([api], { authorization: 'Bearer secret-of-ann' })
+  const { generate, transport } = await connect([api], { authorization: 'Bearer secret-of-ann' })
   const answering = generate({})
-  await draw(api)
+  const job = await take(api)
+  // Another key cancels nothing, though it knows session and number of the call.
+  const stolen = { 'mcp-session-id': transport.sessionId!, 'x-api-key': 'secret-of-ben' }
+  for (let requestId = 0; requestId < 5; requestId++)
+    await post(api, { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }, stolen)
+  await api.succeed(job)
   const { structuredContent } = await answering
   const status = async (name: string) => {
     const url = `/api/v1/images/${structuredContent?.id}`
