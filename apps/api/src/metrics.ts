@@ -36,7 +36,7 @@ export function addMetrics(
   const requestSeconds = new Histogram({
     ...own,
     name: 'sd_http_request_duration_seconds',
-    help: 'Time to answer a request; event streams and requests that wait for images are left out',
+    help: 'Time to answer a request; event streams, MCP and requests that wait for images are left out',
     labelNames: ['method', 'route'],
     buckets: SECONDS,
   })
@@ -70,7 +70,7 @@ export function addMetrics(
     const route = request.routeOptions.url ?? 'none'
     const labels = { method: request.method, route }
     answers.inc({ ...labels, status: reply.statusCode, code: codeOf(request) ?? '' })
-    const isLong = route.endsWith('/events') || reply.hasHeader('preference-applied')
+    const isLong = route.endsWith('/events') || route === '/mcp' || reply.hasHeader('preference-applied')
     if (!isLong) requestSeconds.observe(labels, reply.elapsedTime / 1000)
   })
 
