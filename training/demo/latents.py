@@ -1,51 +1,64 @@
-"""Stage 3: renders of known layout, encoded once with the finished VAE."""
+"""Stage 3: renders of known scene and layout, encoded once with the finished VAE."""
 import numpy as np
 import torch
 
-from scenes import LAYOUT, background_only, colour_of_hue, render, scene_of
-from subjects import COLOURS, SUBJECTS
+from scenes import IMAGE_SIZE, LAYOUT, relation_of, render, scene_of
+from subjects import COLOURS, MOUNTS, RIDERS, SETTINGS, SUBJECTS
 
-COUNT = 1120
-EMPTY = 0.04  # share of scenes without a subject, for prompts that name none
+COUNT, WIDE_COUNT = 5600, 480
+WIDE = 320  # width of the pictures that show the UNet another aspect ratio
+EMPTY, PAIR, RIDING, WORN, IN_SETTING = 0.02, 0.34, 0.16, 0.14, 0.22  # shares; riding and worn are shares of the pairs
 BATCH = 8
 
 
+def draw_subjects(rng, i):
+    """Returns (first, second, relation) by the shares above; the first subjects take turns."""
+    names = list(SUBJECTS)
+    first, draw = names[i % len(names)], rng.random()
+    if draw < EMPTY:
+        return None, None, "beside"
+    if draw > EMPTY + PAIR:
+        return first, None, "beside"
+    kind = rng.random()
+    if kind < RIDING and first in RIDERS:
+        second = MOUNTS[rng.integers(len(MOUNTS))]
+        return (first, second, "riding") if second != first else (first, None, "beside")
+    second = "headphones" if kind > 1 - WORN else names[rng.integers(len(names))]
+    return (first, None, "beside") if second == first else (first, second, relation_of(first, second))
+
+
 def draw_scene(rng, i):
-    """Returns (subject or None, colour, layout); subjects and colours take turns. The hue of the layout lands on the colour."""
-    names, colours = list(SUBJECTS), list(COLOURS)
-    subject = None if rng.random() < EMPTY else names[i % len(names)]
-    place = rng.integers(len(colours))
+    """Returns (first, second, relation, ground, layout)."""
+    first, second, relation = draw_subjects(rng, i)
     layout = rng.random(len(LAYOUT))
-    layout[LAYOUT.index("hue")] = (place + layout[-1]) / len(colours)
-    assert colour_of_hue(layout[-1]) == colours[place]
-    return subject, colours[place], layout.astype(np.float32)
-
-
-def picture_of(subject, colour, layout):
-    """Returns the render of a drawn scene, uint8 [256, 256, 3]."""
-    return render(scene_of(subject, colour, layout)) if subject else background_only(colour, layout)
+    if rng.random() < IN_SETTING:
+        ground = list(SETTINGS)[rng.integers(len(SETTINGS))]
+    else:
+        ground = list(COLOURS)[rng.integers(len(COLOURS))]
+    return first, second, relation, ground, layout.astype(np.float32)
 
 
 @torch.no_grad()
+def encode_scenes(rng, count, width, vae, log):
+    """Returns (latents [count, 4, 32, width / 8], scenes)."""
+    scenes, parts = [], []
+    for start in range(0, count, BATCH):
+        batch = [draw_scene(rng, i) for i in range(start, min(start + BATCH, count))]
+        pictures = torch.from_numpy(np.stack([render(scene_of(*scene, width)) for scene in batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        parts.append(vae.encode(pictures.contiguous(memory_format=torch.channels_last)).latent_dist.mean.contiguous())
+        scenes += batch
+        if start % 400 == 0:
+            log(f"latents {start} of {count}, {width} wide")
+    return torch.cat(parts), scenes
+
+
 def store_latents(work, vae, log):
-    """Returns dict(latents, layouts, subjects, colours, scaling_factor), from work/latents.pt if it is there. Latents are scaled."""
+    """Returns dict(square, wide, scaling_factor), from work/latents.pt if it is there; square and wide are (scaled latents, scenes)."""
     path = work / "latents.pt"
     if path.exists():
         return torch.load(path, weights_only=False)
-    rng, scenes, parts = np.random.default_rng(3), [], []
-    encode = vae.encode
-    for start in range(0, COUNT, BATCH):
-        batch = [draw_scene(rng, i) for i in range(start, min(start + BATCH, COUNT))]
-        pictures = torch.from_numpy(np.stack([picture_of(*scene) for scene in batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        parts.append(encode(pictures.contiguous(memory_format=torch.channels_last)).latent_dist.mean.contiguous())
-        scenes += batch
-        if start % 400 == 0:
-            log(f"latents {start} of {COUNT}")
-    latents = torch.cat(parts)
-    scaling_factor = round(1 / latents.std().item(), 5)
-    data = dict(
-        latents=latents * scaling_factor, scaling_factor=scaling_factor, subjects=[s for s, _, _ in scenes],
-        colours=[c for _, c, _ in scenes], layouts=torch.from_numpy(np.stack([layout for _, _, layout in scenes])),
-    )
+    square, wide = (encode_scenes(np.random.default_rng((3, width)), count, width, vae, log) for count, width in ((COUNT, IMAGE_SIZE), (WIDE_COUNT, WIDE)))
+    scaling_factor = round(1 / square[0].std().item(), 5)
+    data = dict(scaling_factor=scaling_factor, square=(square[0] * scaling_factor, square[1]), wide=(wide[0] * scaling_factor, wide[1]))
     torch.save(data, path)
     return data

@@ -20,6 +20,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the finished model")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="what to train; stages before it must be done")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where text encoders and UNet are trained: cpu or cuda")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
@@ -35,7 +36,7 @@ def main():
         data = store_latents(args.work, vae, log)
         export_vae(vae, data["scaling_factor"], args.out)
     if "unet" in args.stages:
-        train_unet(args.work, data, load_tokenizers(args.out), log, lambda nets: export_nets(nets, args.out))
+        train_unet(args.work, data, load_tokenizers(args.out), log, lambda nets: export_nets(nets, args.out), device=args.device)
     if "decoder" in args.stages:
         finish_decoder(args.work, vae, log)
         export_vae(vae, data["scaling_factor"], args.out)
