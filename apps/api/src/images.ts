@@ -52,8 +52,8 @@ export type Images = {
   find(id: string, caller: Caller): Promise<ImagesResource>
   /** Newest first. @throws `invalid_request` when `before` is no cursor, `unavailable` */
   list(owner: string, page: { limit: number; before?: string }): Promise<ImagesList>
-  /** Cancels what is not drawn yet. @throws `image_not_found`, `unavailable` */
-  cancel(id: string, caller: Caller): Promise<ImagesResource>
+  /** Cancels what is not drawn yet, of all images or those of `indexes`. @throws `image_not_found`, `unavailable` */
+  cancel(id: string, caller: Caller, indexes?: number[]): Promise<ImagesResource>
   /** Cancels what is not drawn yet, and forgets the rest. @throws `image_not_found`, `unavailable` */
   remove(id: string, caller: Caller): Promise<void>
   /** One image of a request, as it is now. */
@@ -214,11 +214,11 @@ export function createImages({
     return describeAll(record, { isFresh: true })
   }
 
-  async function cancel(record: RequestRecord): Promise<void> {
-    const { model, n } = record.request
+  async function cancel(record: RequestRecord, indexes = indexesOf(record.request)): Promise<void> {
+    const { model } = record.request
     const canceled = await cancelJobs(
       { redis, queue: queues(model), prefix, resultTtlSeconds },
-      { id: record.id, n },
+      { id: record.id, indexes },
     )
     metrics.imagesCanceled.inc({ model }, canceled)
   }
@@ -252,9 +252,9 @@ export function createImages({
       return { requests: await Promise.all(found.map((record) => describeAll(record))), next }
     },
 
-    async cancel(id, caller) {
+    async cancel(id, caller, indexes) {
       const record = await findRecord(id, caller)
-      await cancel(record)
+      await cancel(record, indexes)
       return describeAll(record)
     },
 

@@ -46,6 +46,8 @@ export async function setUp(
     logPrompts = false,
     log,
     hooks = {},
+    heartbeatMs,
+    holdMs,
   }: {
     url?: string
     server?: Record<string, string>
@@ -57,6 +59,8 @@ export async function setUp(
     logPrompts?: boolean
     log?: PassThrough
     hooks?: Record<string, string>
+    heartbeatMs?: number
+    holdMs?: number
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
@@ -73,6 +77,8 @@ export async function setUp(
     queues,
     apiKeys,
     log,
+    heartbeatMs,
+    holdMs,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       ...PictureStoreConfig.parse(hooks),
@@ -95,7 +101,9 @@ export async function setUp(
   const workers = new Map<string, Worker<ImageJob, ImageResult>>()
   const workerOf = (model: string) => {
     const connection = { connection: own, prefix }
-    const worker = workers.get(model) ?? new Worker(imagesQueueName(model), null, connection)
+    const known = workers.get(model)
+    if (known) return known
+    const worker = new Worker<ImageJob, ImageResult>(imagesQueueName(model), null, connection)
     worker.on('error', () => {}) // of a Redis that a test takes away
     workers.set(model, worker)
     return worker
@@ -124,7 +132,7 @@ export async function setUp(
       if (!job) throw new Error('no job waits')
       return job
     },
-    async succeed(job: Job<ImageJob, ImageResult>, bytes = 'png') {
+    async succeed(job: Job<ImageJob, ImageResult>, bytes: string | Buffer = 'png') {
       const { id, index, seed, width, height, steps, ...settings } = job.data
       await own.set(imageBytesKey(prefix, id, index), bytes)
       const timingsMs = { encodePrompts: 1, steps: [2, 3], decode: 4, encodePng: 5 }

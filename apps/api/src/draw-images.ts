@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ErrorCode, ImagesResource } from '@sdcpu/contract'
+import { ApiError } from './api-error.ts'
+import type { Caller } from './caller.ts'
+import type { Images } from './images.ts'
+import type { JobEvents } from './job-events.ts'
+import { waitForImages } from './wait-for-images.ts'
+
+const FIRST_LOOK_MS = 250 // for room, doubled each time
+const LONGEST_LOOK_MS = 5000 // each look asks Redis, and the safety service where there is one
+const HELD_LIMIT = 100 // requests without a place in the queue; each holds a connection and up to 11 MB of picture
+
+const NO_ROOM: ErrorCode[] = ['queue_full', 'rate_limited', 'model_not_ready']
+
+/** A request for images whose caller waits for them on one connection. */
+export type Drawing = {
+  /** What the request will be known by. */
+  id: string
+  caller: Caller
+  /** Asks for the images under `id`; called again where there was no room. */
+  create: () => Promise<ImagesResource>
+  /** Aborted when nobody waits any more. */
+  signal: AbortSignal
+  /** How long to wait for room in the queue before it is refused. */
+  holdMs: number
+  /** Whether it was given up by other means, asked before it is created and after. */
+  isGivenUp?: () => Promise<boolean>
+}
+
+export type DrawImages = (drawing: Drawing) => Promise<ImagesResource | undefined>
+
+/**
+ * Gives what asks for images and waits until they have ended; undefined where it was given up before it had a place in
+ * the queue. What nobody waits for is canceled.
+ * @throws what creating throws, `unavailable`
+ */
+export function createDrawImages({
+  images,
+  events,
+}: {
+  images: Images
+  events: (model: string) => JobEvents
+}): DrawImages {
+  let held = 0
+
+  async function hold(error: ApiError, { untilMs, tries, signal }: Hold): Promise<void> {
+    const leftMs = untilMs - Date.now()
+    if (!NO_ROOM.includes(error.code) || leftMs <= 0 || held >= HELD_LIMIT) throw error
+    const askedMs = (error.retryAfterSeconds ?? Infinity) * 1000
+    held += 1
+    try {
+      const waitMs = Math.min(FIRST_LOOK_MS * 2 ** tries, LONGEST_LOOK_MS, askedMs, leftMs)
+      await sleep(waitMs, undefined, { signal }).catch(() => {}) // aborted: the next look sees it
+    } finally {
+      held -= 1
+    }
+  }
+
+  async function admit({ create, signal, isGivenUp, holdMs }: Required<Drawing>) {
+    const untilMs = Date.now() + holdMs
+    for (let tries = 0; ; tries++) {
+      if (signal.aborted || (await isGivenUp())) return undefined
+      try {
+        return await create()
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error
+        await hold(error, { untilMs, tries, signal })
+      }
+    }
+  }
+
+  return async ({ isGivenUp = async () => false, ...drawing }) => {
+    const { id, caller, signal } = drawing
+    if (!(await admit({ ...drawing, isGivenUp }))) return undefined
+    if (await isGivenUp()) return images.cancel(id, caller)
+    const record = await images.findRecord(id, caller)
+    const source = { images, events: events(record.request.model) }
+    return (await waitForImages(source, record, { signal })) ?? images.cancel(id, caller)
+  }
+}
+
+type Hold = { untilMs: number; tries: number; signal: AbortSignal }
