@@ -1,3 +1,5 @@
+import { A1111_DOCS } from './a1111/route-docs.ts'
+
 /** What the OpenAPI document says of a route beyond its schemas. */
 export type RouteDoc = {
   tag: string
@@ -51,6 +53,18 @@ const DOCS: Record<string, RouteDoc> = {
     responses: { '200': 'The image, which never changes' },
     produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
   },
+  ...A1111_DOCS,
+  'POST /api/text2image': {
+    tag: 'Compatible with text2image',
+    summary: 'Draw images and wait for them',
+    description:
+      'In the shape of a service this one follows, as it is remembered. After 15 seconds the status 200 is sent, and spaces until all is drawn.',
+  },
+  'GET /images/:id/:file': {
+    tag: 'Compatible with text2image',
+    summary: 'Fetch an image of text2image',
+    produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
+  },
   'GET /api/v1/models': {
     tag: SERVICE,
     summary: 'List the models there are',
@@ -69,6 +83,6 @@ const DOCS: Record<string, RouteDoc> = {
 /** Nothing for what is not part of the API: probes, pages, and the HEAD that comes with each GET. */
 export function routeDoc(method: string, url: string): RouteDoc | undefined {
   const known = DOCS[`${method} ${url.replaceAll(/\((?:[^()]|\([^()]*\))*\)/g, '')}`]
-  if (known || method === 'HEAD' || !/^\/(api|v1|sdapi|images)\//.test(url)) return known
+  if (known || method === 'HEAD' || !/^\/(api|v1|sdapi|internal|images)\//.test(url)) return known
   return { tag: 'Compatible', summary: `${method} ${url}` }
 }
