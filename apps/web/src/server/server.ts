@@ -6,7 +6,9 @@ import httpProxy from '@fastify/http-proxy'
 import fastifyStatic from '@fastify/static'
 import type { ErrorBody } from '@sdcpu/contract'
 import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import { API_PATHS } from './api-paths.ts'
 import { addMetrics } from './metrics.ts'
+import { createUpstream } from './upstream.ts'
 
 export type ServerOptions = {
   /** Folder that `vite build` wrote. */
@@ -16,9 +18,6 @@ export type ServerOptions = {
   /** Writes JSON lines to standard output; off in tests. */
   logger?: boolean
 }
-
-/** Everything the API answers; the rest of the paths belong to the page. */
-const API_PATHS = ['/api', '/v1', '/sdapi', '/internal', '/images', '/mcp', '/docs', '/openapi.json']
 
 // Connecting is quick or it does not happen at all: in a cluster a missing Service swallows packets silently.
 const CONNECT_TIMEOUT_MS = 3000
@@ -110,12 +109,16 @@ async function servePage(app: FastifyInstance, pageDir: string): Promise<void> {
 }
 
 async function passToApi(app: FastifyInstance, { apiUrl, apiTimeoutMs }: ServerOptions): Promise<void> {
+  const upstream = createUpstream({
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    headersTimeoutMs: apiTimeoutMs,
+  })
   await app.register(httpProxy, {
     upstream: apiUrl,
     routes: API_PATHS.flatMap((path) => [path, `${path}/*`]),
     disableRequestLogging: true,
-    // bodyTimeout 0: a stream of events may be silent for as long as a picture waits in the queue.
-    undici: { connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: apiTimeoutMs, bodyTimeout: 0 },
+    undici: upstream.dispatcher,
+    preHandler: (_request, reply, done) => upstream.runFor(reply.raw, done),
     replyOptions: {
       // Left alone, the proxy repeats a GET that was answered 503 ten times; the page decides itself when to ask again.
       retryDelay: () => null,
