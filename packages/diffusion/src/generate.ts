@@ -6,7 +6,7 @@ import type { DrawnImage, ImageInput, StageTimings } from './engine.ts'
 import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
 import { AllAborted, sample } from './sample.ts'
-import { samplerLabel } from './sampler-table.ts'
+import { readsSpacing, samplerLabel, scheduleLabel } from './sampler-table.ts'
 import type { TimestepSpacing } from './scheduler-config.ts'
 
 type DrawOptions = {
@@ -104,7 +104,7 @@ function createClock(): () => number {
 
 async function toPng(
   model: Model,
-  { prompt, negativePrompt, seed }: ImageInput,
+  { prompt, negativePrompt, timestepSpacing, seed }: ImageInput,
   { steps, sampler, guidance, strength }: BatchSettings,
   { rgb, width, height }: Pixels,
 ): Promise<Uint8Array> {
@@ -113,6 +113,7 @@ async function toPng(
     negativePrompt: isGuided(guidance) ? negativePrompt : undefined,
     steps,
     sampler: samplerLabel(sampler),
+    schedule: timestepSpacing && readsSpacing(sampler) ? scheduleLabel(timestepSpacing) : undefined,
     guidance,
     strength,
     seed,

@@ -9,6 +9,8 @@ export type PictureParameters = {
   steps: number
   /** Name other tools know the sampler by. */
   sampler: string
+  /** Name other tools know the spread of the timesteps by; only where it is not the model's own. */
+  schedule?: string | undefined
   /** Classifier-free guidance; 1 is none. */
   guidance: number
   /** Only where it was drawn from an image. */
@@ -45,11 +47,24 @@ export async function encodePng(
 
 /** Writes settings in the form AUTOMATIC1111 does: the prompts, then one line of `Name: value` pairs. */
 export function formatParameters(parameters: PictureParameters): string {
-  const { prompt, negativePrompt, steps, sampler, guidance, strength, seed, width, height, model, version } =
-    parameters
+  const {
+    prompt,
+    negativePrompt,
+    steps,
+    sampler,
+    schedule,
+    guidance,
+    strength,
+    seed,
+    width,
+    height,
+    model,
+    version,
+  } = parameters
   const settings = Object.entries({
     Steps: steps,
     Sampler: sampler,
+    ...(schedule !== undefined && { 'Schedule type': schedule }),
     'CFG scale': guidance,
     Seed: seed,
     Size: `${width}x${height}`,
