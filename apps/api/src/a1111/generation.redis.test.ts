@@ -138,6 +138,20 @@ it('accepts what has no effect here, and names it does not know', async () => {
   expect(drawn(jobs[0]!)).toEqual(drawn(plain[0]!))
 })
 
+it('accepts what is for a mask, without one', async () => {
+  const api = await startApi()
+  const payload = { prompt: 'x', init_images: [PICTURE.toString('base64')], ...size, seed: 1, resize_mode: 1 }
+  const ignored = {
+    ...{ mask: null, mask_blur: 4, mask_blur_x: 4, mask_blur_y: 4, mask_round: true, inpainting_fill: 1 },
+    ...{ inpaint_full_res: true, inpaint_full_res_padding: 32, inpainting_mask_invert: 0 },
+    ...{ initial_noise_multiplier: 1, image_cfg_scale: 1.5 },
+  }
+  const { jobs } = await generate(api, { ...payload, ...ignored }, { job: 'img2img' })
+  const { jobs: plain } = await generate(api, payload, { job: 'img2img' })
+  const drawn = ({ id: _, requestId: __, ...rest }: { id: string; requestId?: string }) => rest
+  expect(drawn(jobs[0]!)).toEqual(drawn(plain[0]!))
+})
+
 it('draws without a face restorer, and says so', async () => {
   const api = await startApi()
   const { info } = await generate(api, { prompt: 'x', ...size, restore_faces: true })
