@@ -10,7 +10,7 @@ import type { Redis } from 'ioredis'
 import { addA1111Routes } from './a1111/add-a1111-routes.ts'
 import { createAdmission } from './admission.ts'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
-import type { ApiKey } from './api-keys.ts'
+import { type ApiKey, challengeAt } from './api-keys.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
 import { createDrawImages } from './draw-images.ts'
@@ -21,9 +21,11 @@ import { addImageRoutes, BODY_LIMIT_BYTES } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { openJobEvents } from './job-events.ts'
 import { createLinks } from './links.ts'
+import { addMcpRoutes } from './mcp/mcp-routes.ts'
 import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
+import { createOpenStreams } from './open-streams.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
@@ -108,7 +110,7 @@ export function buildApp({
   function beginRefusal(thrown: unknown, request: FastifyRequest, reply: FastifyReply): ApiError {
     const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
-    if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
+    if (error.code === 'unauthorized') reply.header('www-authenticate', challengeAt(request.url))
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
     reply.header('x-request-id', request.id)
     return error
@@ -185,13 +187,14 @@ export function buildApp({
     ...{ config, redis, openConnection, prefix, images, records, log: app.log },
   })
   app.addHook('onClose', () => webhooks.close())
+  const streams = createOpenStreams(app, config.STREAM_LIMIT)
   addImageRoutes(app, {
     images,
     webhooks,
     events: events.of,
     idempotency: createIdempotency(kept),
     links,
-    streamLimit: config.STREAM_LIMIT,
+    streams,
     logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
@@ -209,6 +212,7 @@ export function buildApp({
       return toErrorBody(error, request)
     },
   })
+  addMcpRoutes(app, { redis, prefix, images, models, events: events.of, streams, callerOf })
   return app
 }
 

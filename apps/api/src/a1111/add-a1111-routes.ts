@@ -13,8 +13,6 @@ import { addGenerationRoutes } from './generation-routes.ts'
 import { addListingRoutes } from './listing-routes.ts'
 import { createTasks } from './tasks.ts'
 
-const CHALLENGE = 'Basic realm="API key as password"' // the only one its clients know
-
 /** Adds AUTOMATIC1111's API, under `/sdapi/v1` and `/internal`, with its own shape of errors. */
 export function addA1111Routes(
   app: ZodApp,
@@ -38,9 +36,7 @@ export function addA1111Routes(
   void app.register(async (scope) => {
     acceptEmptyJson(scope)
     scope.setErrorHandler((thrown, request, reply) => {
-      const error = beginRefusal(thrown, request, reply)
-      const { status, body } = toA1111Error(error)
-      if (error.code === 'unauthorized') reply.header('www-authenticate', CHALLENGE)
+      const { status, body } = toA1111Error(beginRefusal(thrown, request, reply))
       return reply.code(status).send(body)
     })
     addGenerationRoutes(scope, { ...deps, tasks, checkpoint, toErrorBody })

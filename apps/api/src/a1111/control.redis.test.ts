@@ -134,12 +134,11 @@ const keys = ['alice', 'bob'].map((name) => ({
   name,
   sha256: createHash('sha256').update(`secret-of-${name}`).digest('hex'),
 }))
+const basic = (text: string): Headers => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
+const user = (id: string): Headers => ({ ...basic('webui:secret-of-alice'), 'x-openwebui-user-id': id })
 const CALLERS: [string, Parameters<typeof setUp>[1], [Headers, Headers]][] = [
-  [
-    'keys',
-    { apiKeys: keys },
-    [{ authorization: 'Bearer secret-of-alice' }, { authorization: 'Bearer secret-of-bob' }],
-  ],
+  ['keys', { apiKeys: keys }, [basic('a:secret-of-alice'), basic('a:secret-of-bob')]],
+  ['the users of one key', { apiKeys: [{ ...keys[0]!, forwardsUsers: true }] }, [user('one'), user('two')]],
   ['tokens', {}, [{ 'x-client-token': 'the-token-of-alice' }, { 'x-client-token': 'the-token-of-bob' }]],
   ['addresses', {}, [{ 'x-forwarded-for': '203.0.113.7' }, { 'x-forwarded-for': '203.0.113.8' }]],
 ]

@@ -48,6 +48,7 @@ export async function setUp(
     hooks = {},
     heartbeatMs,
     holdMs,
+    prefix = `{test-${randomUUID()}}`,
   }: {
     url?: string
     server?: Record<string, string>
@@ -61,12 +62,13 @@ export async function setUp(
     hooks?: Record<string, string>
     heartbeatMs?: number
     holdMs?: number
+    /** Of another API, to be its replica. */
+    prefix?: string
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
   if (!direct)
     throw new Error('TEST_REDIS_URL is not set; start a Redis and name it, as vitest does from the root')
-  const prefix = `{test-${randomUUID()}}`
   const reach = (at: string) => RedisConfig.parse({ REDIS_URL: at, ...server })
   const redis = connectRedis(reach(url ?? direct), { patience: 'none' })
   redis.on('error', () => {})

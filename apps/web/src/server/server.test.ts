@@ -186,6 +186,28 @@ describe('the way to the API', () => {
     finish()
   })
 
+  it.each([
+    ['before it is answered', false],
+    ['in the middle of a stream', true],
+  ])('hangs up on the API when its caller hangs up %s', async (_, isBegun) => {
+    const asked = Promise.withResolvers<void>()
+    const hungUp = Promise.withResolvers<void>()
+    const api = await apiOf((request, response) => {
+      response.once('close', hungUp.resolve)
+      if (isBegun) response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+      request.resume().once('end', asked.resolve)
+    })
+    const base = await (await serverOf(api, 600_000)).listen({ host: '127.0.0.1', port: 0 })
+    const caller = new AbortController()
+    const call = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+    const answering = fetch(`${base}/mcp`, { ...call, signal: caller.signal })
+    if (isBegun) await answering
+    else answering.catch(() => {})
+    await asked.promise
+    caller.abort()
+    await hungUp.promise
+  })
+
   it('does not repeat a question that was answered 503', async () => {
     let asked = 0
     const api = await apiOf((_, response) => {
@@ -212,28 +234,6 @@ describe('the way to the API', () => {
     expect(response.statusCode).toBe(200)
     expect(await bodyOf(response)).toBe('a picture')
   })
-
-  it.each(['before', 'after'])(
-    'tells the API when its caller hangs up %s the answer has begun',
-    async (when) => {
-      const arrived = Promise.withResolvers<void>()
-      const left = Promise.withResolvers<void>()
-      const api = await apiOf((request, response) => {
-        if (when === 'after') response.writeHead(200).write(' ')
-        request.resume().on('end', arrived.resolve)
-        response.on('close', left.resolve)
-      })
-      const base = await (await serverOf(api)).listen({ host: '127.0.0.1', port: 0 })
-      const hangUp = new AbortController()
-      const body = JSON.stringify({ prompt: 'a fox' })
-      const call = fetch(`${base}/sdapi/v1/txt2img`, { method: 'POST', body, signal: hangUp.signal })
-      call.catch(() => {})
-      await arrived.promise
-      if (when === 'after') await call
-      hangUp.abort()
-      await left.promise
-    },
-  )
 
   it('lets spaces through as they come, and the JSON after them', async () => {
     let finish = () => {}

@@ -6,9 +6,9 @@ import httpProxy from '@fastify/http-proxy'
 import fastifyStatic from '@fastify/static'
 import type { ErrorBody } from '@sdcpu/contract'
 import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import { createApiAgent } from './api-agent.ts'
 import { API_PATHS } from './api-paths.ts'
 import { addMetrics } from './metrics.ts'
-import { createUpstream } from './upstream.ts'
 
 export type ServerOptions = {
   /** Folder that `vite build` wrote. */
@@ -18,9 +18,6 @@ export type ServerOptions = {
   /** Writes JSON lines to standard output; off in tests. */
   logger?: boolean
 }
-
-// Connecting is quick or it does not happen at all: in a cluster a missing Service swallows packets silently.
-const CONNECT_TIMEOUT_MS = 3000
 
 // An API that restarts is back within seconds.
 const RETRY_AFTER_SECONDS = 2
@@ -109,16 +106,14 @@ async function servePage(app: FastifyInstance, pageDir: string): Promise<void> {
 }
 
 async function passToApi(app: FastifyInstance, { apiUrl, apiTimeoutMs }: ServerOptions): Promise<void> {
-  const upstream = createUpstream({
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    headersTimeoutMs: apiTimeoutMs,
-  })
+  const agent = createApiAgent(apiTimeoutMs)
+  app.addHook('onClose', agent.close)
   await app.register(httpProxy, {
     upstream: apiUrl,
     routes: API_PATHS.flatMap((path) => [path, `${path}/*`]),
     disableRequestLogging: true,
-    undici: upstream.dispatcher,
-    preHandler: (_request, reply, done) => upstream.runFor(reply.raw, done),
+    undici: agent.undici,
+    preHandler: agent.preHandler,
     replyOptions: {
       // Left alone, the proxy repeats a GET that was answered 503 ten times; the page decides itself when to ask again.
       retryDelay: () => null,
