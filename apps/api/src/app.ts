@@ -199,7 +199,7 @@ export function buildApp({
     callerOf,
   })
   const waiting = {
-    ...{ images, callerOf, heartbeatMs },
+    ...{ images, callerOf, heartbeatMs, logPrompts: config.LOG_PROMPTS },
     draw: createDrawImages({ images, events: events.of }),
     closing: abortOnClose(app),
   }

@@ -8,7 +8,8 @@ import { waitForImages } from './wait-for-images.ts'
 
 const FIRST_LOOK_MS = 250 // for room, doubled each time
 const LONGEST_LOOK_MS = 5000 // each look asks Redis, and the safety service where there is one
-const HELD_LIMIT = 100 // requests without a place in the queue; each holds a connection and up to 11 MB of picture
+const HELD_LIMIT = 100 // requests without a place in the queue; each holds a connection
+const HELD_CHARACTERS = 32 * 2 ** 20 // of what they carry, of which a picture may have 11 million alone
 
 const NO_ROOM: ErrorCode[] = ['queue_full', 'rate_limited', 'model_not_ready']
 
@@ -23,6 +24,8 @@ export type Drawing = {
   signal: AbortSignal
   /** How long to wait for room in the queue before it is refused. */
   holdMs: number
+  /** Characters that it keeps in memory meanwhile. */
+  characters?: number
   /** Whether it was given up by other means, asked before it is created and after. */
   isGivenUp?: () => Promise<boolean>
 }
@@ -42,21 +45,25 @@ export function createDrawImages({
   events: (model: string) => JobEvents
 }): DrawImages {
   let held = 0
+  let heldCharacters = 0
 
-  async function hold(error: ApiError, { untilMs, tries, signal }: Hold): Promise<void> {
+  async function hold(error: ApiError, { untilMs, tries, signal, characters }: Hold): Promise<void> {
     const leftMs = untilMs - Date.now()
-    if (!NO_ROOM.includes(error.code) || leftMs <= 0 || held >= HELD_LIMIT) throw error
+    const isTooMuch = held >= HELD_LIMIT || heldCharacters + characters > HELD_CHARACTERS
+    if (!NO_ROOM.includes(error.code) || leftMs <= 0 || isTooMuch) throw error
     const askedMs = (error.retryAfterSeconds ?? Infinity) * 1000
     held += 1
+    heldCharacters += characters
     try {
       const waitMs = Math.min(FIRST_LOOK_MS * 2 ** tries, LONGEST_LOOK_MS, askedMs, leftMs)
       await sleep(waitMs, undefined, { signal }).catch(() => {}) // aborted: the next look sees it
     } finally {
       held -= 1
+      heldCharacters -= characters
     }
   }
 
-  async function admit({ create, signal, isGivenUp, holdMs }: Required<Drawing>) {
+  async function admit({ create, signal, isGivenUp, holdMs, characters }: Required<Drawing>) {
     const untilMs = Date.now() + holdMs
     for (let tries = 0; ; tries++) {
       if (signal.aborted || (await isGivenUp())) return undefined
@@ -64,14 +71,14 @@ export function createDrawImages({
         return await create()
       } catch (error) {
         if (!(error instanceof ApiError)) throw error
-        await hold(error, { untilMs, tries, signal })
+        await hold(error, { untilMs, tries, signal, characters })
       }
     }
   }
 
-  return async ({ isGivenUp = async () => false, ...drawing }) => {
+  return async ({ isGivenUp = async () => false, characters = 0, ...drawing }) => {
     const { id, caller, signal } = drawing
-    if (!(await admit({ ...drawing, isGivenUp }))) return undefined
+    if (!(await admit({ ...drawing, isGivenUp, characters }))) return undefined
     if (await isGivenUp()) return images.cancel(id, caller)
     const record = await images.findRecord(id, caller)
     const source = { images, events: events(record.request.model) }
@@ -79,4 +86,4 @@ export function createDrawImages({
   }
 }
 
-type Hold = { untilMs: number; tries: number; signal: AbortSignal }
+type Hold = { untilMs: number; tries: number; signal: AbortSignal; characters: number }

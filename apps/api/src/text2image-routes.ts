@@ -80,6 +80,7 @@ export function addText2ImageRoutes(
     callerOf,
     toErrorBody,
     closing,
+    logPrompts,
     heartbeatMs,
   }: {
     images: Images
@@ -90,6 +91,7 @@ export function addText2ImageRoutes(
     toErrorBody: (thrown: unknown, request: FastifyRequest) => unknown
     /** Aborted when the API must not wait any longer. */
     closing: AbortSignal
+    logPrompts: boolean
     heartbeatMs: number
   },
 ): void {
@@ -118,7 +120,12 @@ export function addText2ImageRoutes(
     const create = CreateImages.parse({ prompt, n: number })
     const resource = await draw({
       ...{ id, caller, signal, holdMs: 0 },
-      create: () => images.create(create, caller, { id, requestId: request.id }),
+      async create() {
+        const resource = await images.create(create, caller, { id, requestId: request.id })
+        const { model, n, size, steps } = resource.request
+        request.log.info({ id, model, n, size, steps, ...(logPrompts && { prompt }) }, 'accepted')
+        return resource
+      },
     })
     const seconds = (performance.now() - startedAt) / 1000
     const drawn = readDrawn(resource)

@@ -26,6 +26,7 @@ export function addA1111Routes(
     /** Takes note of what was thrown, and sets the headers of its answer. */
     beginRefusal: (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => ApiError
     closing: AbortSignal
+    logPrompts: boolean
     holdMs: number
     heartbeatMs: number
   },

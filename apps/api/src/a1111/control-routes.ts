@@ -5,17 +5,26 @@ import type { Caller } from '../caller.ts'
 import type { Images } from '../images.ts'
 import type { ZodApp } from '../zod-app.ts'
 import { A1111_ERRORS } from './a1111-error.ts'
+import { MAX_TASK_CHARACTERS } from './generation-body.ts'
 import { describeProgress, describeTask, findRunning } from './progress.ts'
 import type { Tasks } from './tasks.ts'
 
-const taskId = z.string().max(200).optional().describe('Only this task; all of the caller when absent')
+const taskId = z
+  .string()
+  .max(MAX_TASK_CHARACTERS)
+  .optional()
+  .describe('Only this task; all of the caller when absent')
 const TaskQuery = z.object({ id_task: taskId })
 const ProgressQuery = TaskQuery.extend({
   skip_current_image: z.string().optional().describe('Without effect: there is no preview'),
 })
 const TaskBody = z.object({ id_task: taskId, force_task_id: taskId })
 const OneTask = z.object({
-  id_task: z.string().nullish().describe('The task: the `force_task_id` of its request'),
+  id_task: z
+    .string()
+    .max(MAX_TASK_CHARACTERS)
+    .nullish()
+    .describe('The task: the `force_task_id` of its request'),
 })
 
 const Progress = z
@@ -100,9 +109,9 @@ export function addControlRoutes(
 
   async function describe(request: FastifyRequest, id: string | null | undefined) {
     const caller = callerOf(request)
-    const kept = (await tasks.list(caller.turn)).findLast(({ taskId }) => taskId === id)
-    const found = kept && (await running(caller, kept.taskId)).find(({ task }) => task.id === kept.id)
-    return describeTask(found, kept !== undefined && !found)
+    if (!id) return describeTask(undefined, false)
+    const found = (await running(caller, id)).at(-1)
+    return describeTask(found, !found && (await tasks.hasEnded(caller.turn, id)))
   }
 
   app.post('/internal/progress', {

@@ -30,6 +30,9 @@ const countOf = (api: Api, headers: Headers = {}) =>
   get(api, '/sdapi/v1/progress', headers).then(({ state }) => state.job_count)
 const until = (api: Api, jobCount: number, headers: Headers = {}) =>
   eventually(async () => expect(await countOf(api, headers)).toBe(jobCount))
+/** Waits until so many images have a place in the queue. */
+const queued = (api: Api, images: number) =>
+  eventually(async () => expect((await get(api, '/api/v1/system')).models[0].queue.waiting).toBe(images))
 const draw = async (job: Job<ImageJob, ImageResult>, step: number) =>
   job.updateProgress({ begun: 1, step, worker: 'w1' })
 const imagesIn = (answer: { json: () => { images: string[] } }) => answer.json().images.length
@@ -185,7 +188,7 @@ it('cancels the request whose connection is dropped, and only that', async () =>
 it('holds what the queue has no room for until it has, tells so, and draws it then', async () => {
   const api = await startApi({ queueLimit: 1 })
   const first = send(api)
-  await until(api, 1)
+  await queued(api, 1)
   const held = send(api, { force_task_id: 'held' })
   await until(api, 2)
   expect(await get(api, '/internal/progress?id_task=held')).toMatchObject({
@@ -201,7 +204,7 @@ it('gives up what it holds when it is interrupted, or whoever waits for it is go
   const api = await startApi({ queueLimit: 1 })
   const base = await api.app.listen({ host: '127.0.0.1', port: 0 })
   const first = send(api)
-  await until(api, 1)
+  await queued(api, 1)
   const held = send(api, { force_task_id: 'held' })
   const hangUp = new AbortController()
   const dropped = fetch(`${base}/sdapi/v1/txt2img`, {
@@ -224,7 +227,7 @@ it('gives up what it holds when it is interrupted, or whoever waits for it is go
 it('refuses what it has held for as long as it may, with when to come back', async () => {
   const api = await startApi({ queueLimit: 1, holdMs: 300 })
   const first = send(api)
-  await until(api, 1)
+  await queued(api, 1)
   const answer = await send(api)
   expect([answer.statusCode, answer.json().detail]).toEqual([
     429,

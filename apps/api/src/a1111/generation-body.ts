@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** AUTOMATIC1111's own are some twenty characters. */
+export const MAX_TASK_CHARACTERS = 200
+
 const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)\s*$/
 
 // FastAPI, which AUTOMATIC1111 is made with, reads numbers from text as well, and some clients send them so.
@@ -56,9 +59,12 @@ const SHARED = {
     .nullish()
     .transform((value) => value ?? true)
     .describe('Whether `images` is filled; true when absent'),
-  force_task_id: text('force_task_id').describe(
-    'What this request is called by `/sdapi/v1/progress` and `/internal/progress`',
-  ),
+  force_task_id: z
+    .string({ error: 'force_task_id must be a string' })
+    .max(MAX_TASK_CHARACTERS, { error: `force_task_id is longer than ${MAX_TASK_CHARACTERS} characters` })
+    .nullish()
+    .transform((value) => value ?? undefined)
+    .describe('What this request is called by `/sdapi/v1/progress` and `/internal/progress`'),
   subseed_strength: number('subseed_strength').describe('There are no variations: must be 0'),
   seed_resize_from_w: number('seed_resize_from_w').describe('Must not be above 0'),
   seed_resize_from_h: number('seed_resize_from_h').describe('Must not be above 0'),

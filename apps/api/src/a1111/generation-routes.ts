@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type ImagesResource, MAX_INPUT_CHARACTERS, type Model } from '@sdcpu/contract'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { ApiError } from '../api-error.ts'
 import type { Caller } from '../caller.ts'
@@ -30,6 +30,13 @@ const Answer = z
   .meta({ id: 'GenerationAnswer' })
 
 type Job = Task['job']
+type Asked = {
+  job: Job
+  caller: Caller
+  signal: AbortSignal
+  requestId: string
+  log: FastifyBaseLogger
+}
 
 /** Adds `txt2img` and `img2img`, which wait for their images and send blanks meanwhile. */
 export function addGenerationRoutes(
@@ -42,6 +49,7 @@ export function addGenerationRoutes(
     callerOf,
     toErrorBody,
     closing,
+    logPrompts,
     holdMs,
     heartbeatMs,
   }: {
@@ -54,13 +62,14 @@ export function addGenerationRoutes(
     toErrorBody: (thrown: unknown, request: FastifyRequest) => unknown
     /** Aborted when the API must not wait any longer. */
     closing: AbortSignal
+    logPrompts: boolean
     holdMs: number
     heartbeatMs: number
   },
 ): void {
   async function generate(
     body: Txt2ImgBody | Img2ImgBody,
-    { job, caller, signal, requestId }: { job: Job; caller: Caller; signal: AbortSignal; requestId: string },
+    { job, caller, signal, requestId, log }: Asked,
   ): Promise<GenerationAnswer> {
     const id = randomUUID()
     const task: Task = {
@@ -70,19 +79,24 @@ export function addGenerationRoutes(
         `task(${job === 'scripts_txt2img' ? 'txt2img' : 'img2img'}-${randomBytes(8).toString('hex')})`,
     }
     let attempt: { settled: Settled; model: Model } | undefined
-    const keep = (change: Partial<Task> = {}) =>
-      tasks.keep(caller.turn, { ...task, ...change, seenAtMs: Date.now() })
-    await keep()
-    const confirming = setInterval(() => void keep().catch(() => {}), SEEN_MS)
+    const parameters = echo(body)
+    await tasks.keep(caller.turn, task)
+    const confirming = setInterval(() => void tasks.keep(caller.turn, task).catch(() => {}), SEEN_MS)
     try {
       const resource = await draw({
         ...{ id, caller, signal, holdMs },
+        characters: 'init_images' in body ? (body.init_images[0]?.length ?? 0) : 0,
         isGivenUp: () => tasks.isGivenUp(id),
         async create() {
           const model = await checkpoint.of(caller, titleIn(body.override_settings))
           const settled = settleGeneration(body, model)
-          attempt = { settled, model }
-          return images.create(settled.create, caller, { id, requestId })
+          const { image: _, ...create } = settled.create
+          attempt = { settled: { ...settled, create }, model }
+          const resource = await images.create(settled.create, caller, { id, requestId })
+          logCreated(log, resource)
+          // It lies in Redis now; as many as the queue has places would not fit into memory.
+          if ('init_images' in body && !body.include_init_images) body.init_images = []
+          return resource
         },
       })
       if (!attempt) throw new ApiError('canceled', 'the request was interrupted before a model was there')
@@ -94,11 +108,16 @@ export function addGenerationRoutes(
             createdAt: new Date().toISOString(),
             pictures: [],
           }
-      return await toAnswer(drawn, { settled, parameters: echo(body), sendsImages: body.send_images })
+      return await toAnswer(drawn, { settled, parameters, sendsImages: body.send_images })
     } finally {
       clearInterval(confirming)
-      await keep({ isEnded: true }).catch(() => {}) // a request that has ended is not taken for running without it
+      await tasks.end(caller.turn, task).catch(() => {}) // a request that has ended is not taken for running without it
     }
+  }
+
+  function logCreated(log: FastifyBaseLogger, { id, request }: ImagesResource): void {
+    const { model, n, size, steps, prompt, negativePrompt } = request
+    log.info({ id, model, n, size, steps, ...(logPrompts && { prompt, negativePrompt }) }, 'accepted')
   }
 
   async function readPictures({ id, images: all }: ImagesResource, caller: Caller): Promise<Picture[]> {
@@ -125,7 +144,8 @@ export function addGenerationRoutes(
     const hungUp = new AbortController()
     const forget = onHangUp(reply, () => hungUp.abort())
     const signal = AbortSignal.any([hungUp.signal, closing])
-    const done = generate(request.body, { job, caller: callerOf(request), signal, requestId: request.id })
+    const { id: requestId, log } = request
+    const done = generate(request.body, { job, caller: callerOf(request), signal, requestId, log })
     return sendWhenDone(reply, done.finally(forget), {
       heartbeatMs,
       toErrorBody: (thrown) => toErrorBody(thrown, request),

@@ -17,7 +17,7 @@ export async function findRunning(
   taskId?: string,
 ): Promise<Running[]> {
   const kept = (await tasks.list(caller.turn)).filter(
-    (task) => !task.isEnded && (taskId === undefined || task.taskId === taskId),
+    (task) => taskId === undefined || task.taskId === taskId,
   )
   const found = await Promise.all(
     kept.map(async (task): Promise<Running[]> => {
