@@ -19,11 +19,11 @@ afterAll(() => product?.stop())
 
 const progress = async (headers: Record<string, string> = {}): Promise<Answer> =>
   (await fetch(`${base}/sdapi/v1/progress`, { headers })).json()
-const post = async (path: string, body: object): Promise<Answer> =>
+const post = async (path: string, body: object, headers: Record<string, string> = {}): Promise<Answer> =>
   (
     await fetch(`${base}${path}`, {
       ...{ method: 'POST', body: JSON.stringify(body) },
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
     })
   ).json()
 
@@ -138,6 +138,20 @@ it('draws from a picture as far as it is told', async () => {
   )
   expect(Buffer.from(images[0], 'base64').toString('hex', 0, 8)).toBe(PNG_SIGNATURE)
 })
+
+it.each(['png', 'jpeg', 'webp'])(
+  'reads the settings back that a %s of the service carries, in any script',
+  async (format) => {
+    const request = { prompt: '一只红狐狸, naïve', seed: 7, size: '64x64', steps: 1, format }
+    const { images } = await post('/api/v1/images', request, { prefer: 'wait=60' })
+    const file = await (await fetch(`${base}${images[0].url}`)).arrayBuffer()
+    const { info, parameters } = await post('/sdapi/v1/png-info', {
+      image: Buffer.from(file).toString('base64'),
+    })
+    expect(info).toMatch(/^一只红狐狸, naïve\nSteps: 1, /)
+    expect(parameters).toMatchObject({ Prompt: request.prompt, Seed: '7', 'Size-1': '64', 'Size-2': '64' })
+  },
+)
 
 it('answers text2image with a link to the picture at the address it was asked at', async () => {
   const { output, status, generationTimeSeconds } = await post('/api/text2image', {

@@ -2,6 +2,7 @@ import {
   BatchTimes,
   batchShape,
   batchTimesKey,
+  drawnSteps,
   type ImageJob,
   ImageProgress,
   type ImageResult,
@@ -87,6 +88,7 @@ export function createForecast(
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)
   const { width, height, rows } = shape
-  const group = [width, height, rows, data.steps, data.sampler, data.guidance, data.timestepSpacing].join()
-  return { id: id!, shape, group, steps: data.steps }
+  const { steps, sampler, guidance, timestepSpacing, strength } = data
+  const group = [width, height, rows, steps, sampler, guidance, timestepSpacing, strength].join()
+  return { id: id!, shape, group, steps: drawnSteps(data), isFromImage: strength !== undefined }
 }

@@ -185,6 +185,12 @@ it.each([
   }
 })
 
+it('reads the accents of a PNG whose text is Latin-1', async () => {
+  const image = (await pictureWithText('naïve')).toString('base64')
+  const answer = await post(await startApi(), 'png-info', { image })
+  expect(answer.json()).toMatchObject({ info: 'naïve', items: { parameters: 'naïve' } })
+})
+
 it('tells nothing of a picture without settings, and refuses what is no picture', async () => {
   const api = await startApi()
   const plain = await sharp(await pictureWithText('x'))
