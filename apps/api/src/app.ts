@@ -22,6 +22,7 @@ import { createLinks } from './links.ts'
 import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
+import { addOpenAiRoutes } from './openai/openai-routes.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
@@ -42,6 +43,7 @@ export function buildApp({
   openConnection,
   apiKeys,
   log,
+  heartbeatMs,
   config,
 }: {
   redis: Redis
@@ -52,6 +54,8 @@ export function buildApp({
   apiKeys?: ApiKey[]
   /** Where log lines go; standard output when absent. */
   log?: Writable
+  /** Milliseconds of silence after which clients that wait for images are sent something; 15 seconds when absent. */
+  heartbeatMs?: number
   config: PictureStoreConfig &
     SafetyConfig &
     WebhookConfig &
@@ -93,9 +97,14 @@ export function buildApp({
   })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
-  function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  function noteError(thrown: unknown, request: FastifyRequest): ApiError {
     const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
+    return error
+  }
+
+  function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const error = noteError(thrown, request)
     const body: ErrorBody = {
       error: {
         code: error.code,
@@ -184,6 +193,10 @@ export function buildApp({
     streamLimit: config.STREAM_LIMIT,
     logPrompts: config.LOG_PROMPTS,
     callerOf,
+  })
+  addOpenAiRoutes(app, {
+    ...{ redis, prefix, images, models, events: events.of, callerOf, noteError, heartbeatMs },
+    logPrompts: config.LOG_PROMPTS,
   })
   return app
 }

@@ -87,6 +87,7 @@ export function createForecast(
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)
   const { width, height, rows } = shape
-  const group = [width, height, rows, data.steps, data.sampler, data.guidance, data.timestepSpacing].join()
+  const { steps, sampler, guidance, timestepSpacing, previews } = data
+  const group = [width, height, rows, steps, sampler, guidance, timestepSpacing, previews].join()
   return { id: id!, shape, group, steps: data.steps }
 }

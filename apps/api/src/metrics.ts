@@ -7,6 +7,9 @@ import { findWorkers, type WorkerSource } from './system.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
+// Routes that answer when something is drawn.
+const WAITING = /\/events$|^\/v1\/images\//
+
 export type Metrics = {
   imagesRequested: Counter<'model'>
   imagesCanceled: Counter<'model'>
@@ -70,7 +73,7 @@ export function addMetrics(
     const route = request.routeOptions.url ?? 'none'
     const labels = { method: request.method, route }
     answers.inc({ ...labels, status: reply.statusCode, code: codeOf(request) ?? '' })
-    const isLong = route.endsWith('/events') || reply.hasHeader('preference-applied')
+    const isLong = WAITING.test(route) || reply.hasHeader('preference-applied')
     if (!isLong) requestSeconds.observe(labels, reply.elapsedTime / 1000)
   })
 

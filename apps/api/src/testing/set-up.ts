@@ -11,6 +11,7 @@ import {
   modelKey,
   modelNamesKey,
   PictureStoreConfig,
+  previewKey,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { SafetyConfig } from '@sdcpu/safety'
@@ -46,6 +47,8 @@ export async function setUp(
     logPrompts = false,
     log,
     hooks = {},
+    heartbeatMs,
+    prefix = `{test-${randomUUID()}}`,
   }: {
     url?: string
     server?: Record<string, string>
@@ -57,12 +60,14 @@ export async function setUp(
     logPrompts?: boolean
     log?: PassThrough
     hooks?: Record<string, string>
+    heartbeatMs?: number
+    /** Of another API, to be its second replica. */
+    prefix?: string
   } = {},
 ) {
   const direct = env.TEST_REDIS_URL
   if (!direct)
     throw new Error('TEST_REDIS_URL is not set; start a Redis and name it, as vitest does from the root')
-  const prefix = `{test-${randomUUID()}}`
   const reach = (at: string) => RedisConfig.parse({ REDIS_URL: at, ...server })
   const redis = connectRedis(reach(url ?? direct), { patience: 'none' })
   redis.on('error', () => {})
@@ -73,6 +78,7 @@ export async function setUp(
     queues,
     apiKeys,
     log,
+    heartbeatMs,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       ...PictureStoreConfig.parse(hooks),
@@ -94,8 +100,12 @@ export async function setUp(
   own.on('error', () => {})
   const workers = new Map<string, Worker<ImageJob, ImageResult>>()
   const workerOf = (model: string) => {
-    const connection = { connection: own, prefix }
-    const worker = workers.get(model) ?? new Worker(imagesQueueName(model), null, connection)
+    const known = workers.get(model)
+    if (known) return known
+    const worker = new Worker<ImageJob, ImageResult>(imagesQueueName(model), null, {
+      connection: own,
+      prefix,
+    })
     worker.on('error', () => {}) // of a Redis that a test takes away
     workers.set(model, worker)
     return worker
@@ -138,6 +148,13 @@ export async function setUp(
         TOKEN,
         false,
       )
+    },
+    /** Publishes a preview of a job's image, as its worker does. */
+    async show(job: Job<ImageJob, ImageResult>, step: number, file: string) {
+      const { id, index } = job.data
+      await own.hset(previewKey(prefix, id, index), { step, file })
+      const events = workerOf('demo').toKey('events')
+      await own.xadd(events, '*', 'event', 'preview', 'jobId', job.id!)
     },
     async fail(job: Job<ImageJob, ImageResult>, reason: string) {
       await job.moveToFailed(new Error(reason), TOKEN, false)
