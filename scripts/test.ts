@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createChildren } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
 import { findHelm } from './helm.ts'
+import { findPython } from './python-environment.ts'
 
 type Counts = { passed: number; failed: number }
 type Step = { title: string; run: () => Promise<Counts> }
@@ -85,7 +86,9 @@ async function check(...commands: string[]): Promise<Counts> {
 }
 
 async function browserTests(): Promise<Counts> {
-  await findChromium(console.log) // here, because an installation would not fit in a test's time
+  // Here, because an installation would not fit in a test's time.
+  await findChromium(console.log)
+  await findPython(join(ROOT, 'e2e', 'python', 'requirements.txt'), console.log)
   return vitest('e2e')
 }
 
