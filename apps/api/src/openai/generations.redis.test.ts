@@ -148,6 +148,7 @@ it.each<[object, string, string | null]>([
   [{ prompt: '' }, 'prompt is empty; say what to draw', 'prompt'],
   [{ prompt: undefined }, 'prompt is missing; it must be a string', 'prompt'],
   [{ prompt: 'x'.repeat(2001) }, 'prompt is 2001 characters; the limit is 2000', 'prompt'],
+  [{ model: 'x'.repeat(201) }, 'model is 201 characters; the limit is 200', 'model'],
   [{ n: 9 }, 'n is 9; the limit is 8', 'n'],
   [{ n: 1.5 }, 'n is 1.5; it must be a whole number', 'n'],
   [{ num_inference_steps: 51 }, 'num_inference_steps is 51; the limit is 50', 'num_inference_steps'],

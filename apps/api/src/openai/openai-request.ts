@@ -4,6 +4,7 @@ import {
   describeIssues,
   IMAGE_FORMATS,
   MAX_IMAGES,
+  MAX_MODEL_CHARACTERS,
   MAX_PREVIEWS,
   type Model,
 } from '@sdcpu/contract'
@@ -32,9 +33,14 @@ export const GenerateBody = z
       prompt: z
         .string({ error: mustBe('prompt', 'a string') })
         .describe('What to draw; up to 2000 characters'),
-      model: text('model').describe(
-        "One of GET /v1/models, or any of OpenAI's own names for the default one",
-      ),
+      model: z
+        .string({ error: mustBe('model', 'a string') })
+        .max(MAX_MODEL_CHARACTERS, {
+          error: (issue) =>
+            `model is ${String(issue.input).length} characters; the limit is ${MAX_MODEL_CHARACTERS}`,
+        })
+        .nullish()
+        .describe("One of GET /v1/models, or any of OpenAI's own names for the default one"),
       n: wholeNumber('n').describe(`How many images; 1 to ${MAX_IMAGES}, 1 when absent`),
       size: text('size').describe(
         '`auto`, or WIDTHxHEIGHT; a size that is not allowed becomes one of about its shape, and is reported',

@@ -1,39 +1,23 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import multipart from '@fastify/multipart'
 import { MAX_INPUT_BYTES, MAX_INPUT_CHARACTERS } from '@sdcpu/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { ApiError, statusOf } from '../api-error.ts'
-import type { Caller } from '../caller.ts'
 import { openEventStream } from '../event-stream.ts'
-import type { Update } from '../follow-images.ts'
-import { digestOf } from '../idempotency.ts'
-import type { Images } from '../images.ts'
-import type { JobEvents } from '../job-events.ts'
 import type { Models } from '../models.ts'
-import type { RequestRecord } from '../request-records.ts'
-import { findMaxPixels } from '../system.ts'
-import { onHangUp, waitForImages } from '../wait-for-images.ts'
 import type { ZodApp } from '../zod-app.ts'
-import { createLostCallers } from './lost-callers.ts'
-import { type EventKind, OpenAiImages, toAnswer, toBase64, toFrame, toImageError } from './openai-answer.ts'
+import { type EventKind, OpenAiImages, toAnswer, toBase64, toFrame } from './openai-answer.ts'
 import { OpenAiError, setRetryHeaders, toOpenAiError } from './openai-error.ts'
-import { EditBody, GenerateBody, modelAskedFor, toCreateImages } from './openai-request.ts'
+import { EditBody, GenerateBody } from './openai-request.ts'
 import { createReadPreview } from './previews.ts'
 import { FORM_LIMITS, readForm } from './read-form.ts'
 import { sendSlowJson } from './slow-json.ts'
 import { createPictureStream } from './stream-pictures.ts'
+import { createVisits, DrawingFault, type Visit, type VisitDeps } from './visits.ts'
 
 const PREFIX = '/v1'
 const HEARTBEAT_MS = 15_000 // gateways drop what is silent for a minute or less
 const FIELDS_BYTES = 64 * 1024 // what the native API takes apart from an image
-
-// OpenAI's clients wait half a second before they try again, twice as long each time and at most 8; the rest is for the
-// network, and for clients that do not count.
-const FIRST_RETRY_MS = 500
-const MAX_RETRY_MS = 8000
-const GRACE_MS = 2500
 
 const errors = { '4xx': OpenAiError, '5xx': OpenAiError }
 
@@ -48,19 +32,10 @@ const OwnedModelParams = ModelParams.extend({
   owner: z.string().describe("Whose it is, as in the hub's names"),
 })
 
-/** A request somebody waits for. */
-type Visit = { record: RequestRecord; caller: Caller; digest: string }
-
-export type OpenAiDeps = {
-  redis: Redis
-  prefix: string
-  images: Images
+export type OpenAiDeps = VisitDeps & {
   models: Models
-  events: (model: string) => JobEvents
-  callerOf: (request: FastifyRequest) => Caller
   /** Makes an error of what was thrown and notes it for logs and metrics. */
   noteError: (thrown: unknown, request: FastifyRequest) => ApiError
-  logPrompts: boolean
   /** Milliseconds of silence after which a client that waits is sent something; 15 seconds when absent. */
   heartbeatMs?: number | undefined
 }
@@ -72,21 +47,12 @@ export function addOpenAiRoutes(app: ZodApp, deps: OpenAiDeps): void {
 
 async function addRoutes(
   app: ZodApp,
-  {
-    redis,
-    prefix,
-    images,
-    models,
-    events,
-    callerOf,
-    noteError,
-    logPrompts,
-    heartbeatMs = HEARTBEAT_MS,
-  }: OpenAiDeps,
+  { noteError, heartbeatMs = HEARTBEAT_MS, ...deps }: OpenAiDeps,
 ): Promise<void> {
-  const lostCallers = createLostCallers(redis, { prefix, log: app.log })
+  const { redis, prefix, images, models, events } = deps
+  const visits = createVisits(deps, app.log)
   const readPreview = createReadPreview(redis, prefix)
-  app.addHook('onClose', () => lostCallers.close())
+  app.addHook('onClose', () => visits.close())
 
   await app.register(multipart, { limits: FORM_LIMITS })
   app.setErrorHandler((thrown, request, reply) => refuse(noteError(thrown, request), reply))
@@ -145,68 +111,12 @@ async function addRoutes(
     reply: FastifyReply,
     { body, kind }: { body: GenerateBody; kind: EventKind },
   ): Promise<void> {
-    const visit = await begin(request, body)
+    const visit = await visits.begin(request, body)
     if (body.stream) return sendStream(request, reply, visit, kind)
     await sendSlowJson(reply, drawAll(request, reply, visit, body.response_format === 'url'), {
       heartbeatMs,
       toErrorBody: (thrown) => toBody(noteError(thrown, request)),
     })
-  }
-
-  /** Takes over a request like this whose caller was lost, or makes a new one. */
-  async function begin(request: FastifyRequest, body: GenerateBody): Promise<Visit> {
-    const caller = callerOf(request)
-    const model = await models.choose(modelAskedFor(body))
-    const maxPixels = await findMaxPixels(redis, { prefix, model: model.name })
-    const asked = await toCreateImages(body, { model, maxPixels })
-    const previews = (body.stream && body.partial_images) || undefined
-    const digest = digestOf([caller.owner, caller.turn, asked, previews])
-    const known = await lostCallers.takeOver(digest)
-    const { id, request: drawn } = await images.create(asked, caller, {
-      ...{ id: known, requestId: request.id, previews },
-    })
-    const { model: name, n, size, steps, prompt, negativePrompt } = drawn
-    const isTakenOver = known !== undefined
-    request.log.info(
-      { id, model: name, n, size, steps, isTakenOver, ...(logPrompts && { prompt, negativePrompt }) },
-      'accepted',
-    )
-    return { record: await images.findRecord(id, caller), caller, digest }
-  }
-
-  /**
-   * Waits until all images are drawn. Where that ends before, a caller that is lost may come back for a moment; then what
-   * is not drawn is canceled.
-   * @throws what became of them otherwise
-   */
-  async function waitFor(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { record, caller, digest }: Visit,
-    onUpdate?: (update: Update) => void,
-  ) {
-    const hungUp = new AbortController()
-    const forget = onHangUp(reply, () => hungUp.abort())
-    const source = { images, events: events(record.request.model) }
-    const leave = () =>
-      lostCallers
-        .leave(digest, record.id, {
-          graceMs: graceOf(request.headers),
-          cancel: async () => void (await images.cancel(record.id, caller)),
-        })
-        .catch((err) => request.log.warn({ err, id: record.id }, 'nobody waits for what is still drawn'))
-    try {
-      const ended = await waitForImages(source, record, { signal: hungUp.signal, onUpdate })
-      if (!ended) throw new ApiError('canceled', 'the caller hung up')
-      const fault = toImageError(ended)
-      if (fault) throw new DrawingFault(fault)
-      return ended
-    } catch (error) {
-      if (!(error instanceof DrawingFault)) await leave()
-      throw error
-    } finally {
-      forget()
-    }
   }
 
   async function drawAll(
@@ -215,7 +125,7 @@ async function addRoutes(
     visit: Visit,
     isByUrl: boolean,
   ): Promise<OpenAiImages> {
-    const drawn = await waitFor(request, reply, visit)
+    const drawn = await visits.wait(request, reply, visit)
     return toAnswer(drawn, async ({ index, url }) => {
       if (isByUrl && url) return { url: `${request.protocol}://${request.host}${url}` }
       const { bytes } = await images.readBytes(drawn.id, index, visit.caller)
@@ -239,25 +149,20 @@ async function addRoutes(
     let unsubscribe = () => {}
     try {
       if (record.previews) {
-        unsubscribe = await events(record.request.model).subscribe(record.id, ({ name, index }) => {
+        const subscribing = events(record.request.model).subscribe(record.id, ({ name, index }) => {
           if (name === 'preview') pictures.showPreview(index)
         })
+        // Without previews, should Redis be away for a moment, rather than without a picture.
+        unsubscribe = await subscribing.catch(() => unsubscribe)
         for (let index = 0; index < record.request.n; index++) pictures.showPreview(index) // of one taken over
       }
-      await waitFor(request, reply, visit, pictures.update).finally(pictures.settle)
+      await visits.wait(request, reply, visit, pictures.update).finally(pictures.settle)
     } catch (thrown) {
       await stream.send(toFrame('error', toBody(noteError(thrown, request))))
     } finally {
       unsubscribe()
       stream.end()
     }
-  }
-}
-
-/** Of images that could not be drawn; nothing is left to wait for. */
-class DrawingFault extends ApiError {
-  constructor({ code, message, category }: ApiError) {
-    super(code, message, { category })
   }
 }
 
@@ -269,12 +174,6 @@ function refuse(error: ApiError, reply: FastifyReply): FastifyReply {
   setRetryHeaders(reply, error)
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
   return reply.code(statusOf(error.code)).send(toBody(error))
-}
-
-/** How long a lost caller may take to come back. */
-function graceOf(headers: IncomingHttpHeaders): number {
-  const retries = Number(headers['x-stainless-retry-count'] ?? 0) || 0
-  return GRACE_MS + Math.min(FIRST_RETRY_MS * 2 ** Math.max(0, retries), MAX_RETRY_MS)
 }
 
 // When a model came to be is not known, and nobody acts on it.
