@@ -26,8 +26,8 @@ export type MeasureOrder = Work & {
   modelDir: string
   threads: number
   repeats: number
-  /** Gives the profile of one run instead of timings. */
-  profile?: boolean
+  /** Gives a profile instead of timings: of a `first` run, to count products, or of one that is `warm`, for its times. */
+  profile?: 'first' | 'warm'
 }
 
 const PROMPT_TOKENS = 77
@@ -49,16 +49,18 @@ async function withProfileDir<T>(act: (dir: string) => Promise<T>): Promise<T> {
 }
 
 async function measure(order: MeasureOrder, profileDir: string): Promise<Measurement | ProfileSummary> {
-  const { modelDir, threads, repeats, profile = false, stage, batch, steps, width, height } = order
+  const { modelDir, threads, repeats, profile, stage, batch, steps, width, height } = order
   const manifest = await readManifest(modelDir)
+  const options = { threads, cacheBytes: NO_CACHES, ...(profile && { profileDir }) }
   let started = performance.now()
-  const { run, model } = await prepare(order, manifest, { threads, profileDir, cacheBytes: NO_CACHES })
+  const { run, model } = await prepare(order, manifest, options)
   const loadSeconds = (performance.now() - started) / 1000
   await run() // the first run touches all memory for the first time
-  if (profile) await run()
-  endProfiles(model)
-  const summary = await summarize(profileDir, profile)
-  if (profile) return summary
+  if (profile) {
+    if (profile === 'warm') await run()
+    endProfiles(model)
+    return summarize(profileDir, profile)
+  }
   const seconds: number[] = []
   for (let i = 0; i < repeats; i++) {
     started = performance.now()
@@ -66,14 +68,20 @@ async function measure(order: MeasureOrder, profileDir: string): Promise<Measure
     seconds.push((performance.now() - started) / 1000)
   }
   const work = { stage, batch, steps, width, height }
-  const engine = `ours ${manifest.plan}`
-  return { engine, ...work, threads, loadSeconds, seconds, peakRssBytes: readPeakRss(), gmac: summary.gmac }
+  return {
+    engine: `ours ${manifest.plan}`,
+    ...work,
+    threads,
+    loadSeconds,
+    seconds,
+    peakRssBytes: readPeakRss(),
+  }
 }
 
-async function summarize(dir: string, lastRunOnly: boolean): Promise<ProfileSummary> {
+async function summarize(dir: string, profile: 'first' | 'warm'): Promise<ProfileSummary> {
   const files = (await readdir(dir)).filter((file) => file.endsWith('.json'))
   const texts = await Promise.all(files.map((file) => readFile(join(dir, file), 'utf8')))
-  return summarizeProfiles(texts.map((text) => readProfile(text, { lastRunOnly })))
+  return summarizeProfiles(texts.map((text) => readProfile(text, { lastRunOnly: profile === 'warm' })))
 }
 
 /** Ends the profile of every session in a model, or in a part of one. */

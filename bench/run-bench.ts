@@ -4,7 +4,7 @@ import { chooseThreads, describeModel, readManifest } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { type BenchOptions, parseBenchOptions, USAGE } from './bench-options.ts'
 import { readCpu } from './cpu.ts'
-import { measureOurs, profileOurs } from './measure-ours.ts'
+import { countGmac, measureOurs, profileOurs } from './measure-ours.ts'
 import { comparePeers } from './peers.ts'
 import { findGrowth, GROWTH_LIMIT_BYTES, soak } from './soak.ts'
 import { type Measurement, nameOf, planWork, type Work } from './stage.ts'
@@ -72,7 +72,8 @@ async function measureStages(setting: BenchSetting): Promise<number> {
   const measurements: Measurement[] = []
   for (const work of planWork({ ...options, ...setting })) {
     say(`Measuring ${nameOf(work)}`)
-    measurements.push(await measureOurs({ ...work, modelDir, threads, repeats: options.repeats }))
+    const order = { ...work, modelDir, threads, repeats: options.repeats }
+    measurements.push({ ...(await measureOurs(order)), gmac: await countGmac(order) })
   }
   console.log(formatMeasurements(measurements))
   await writeOut(options, { cpu: readCpu(), measurements })

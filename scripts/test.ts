@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createChildren } from './child-processes.ts'
+import { createChildren, findProgram } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
+import { installDebianPackage } from './debian.ts'
 import { findHelm } from './helm.ts'
 import { findPython } from './python-environment.ts'
 
@@ -89,6 +90,8 @@ async function browserTests(): Promise<Counts> {
   // Here, because an installation would not fit in a test's time.
   await findChromium(console.log)
   await findPython(join(ROOT, 'e2e', 'python', 'requirements.txt'), console.log)
+  for (const name of ['curl', 'jq']) // of the commands in docs/clients.md
+    if (!findProgram(name)) await installDebianPackage(name, { purpose: name, log: console.log })
   return vitest('e2e')
 }
 

@@ -25,16 +25,21 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
 end
 return { left, waiting }`
 
-// A bucket of one minute's images that runs in evenly: what is kept is when it will be full again.
-const TAKE_FROM_BUCKET = `
+// Buckets of one minute's images that run in evenly: what is kept is when one will be full again. All of them have room
+// and are taken from, or none is. Gives the number of the first without room, and when it will have it.
+const TAKE_FROM_BUCKETS = `
 local now = redis.call('TIME')
 local nowMs = now[1] * 1000 + math.floor(now[2] / 1000)
-local perImageMs, images = 60000 / ARGV[1], tonumber(ARGV[2])
-local fullAtMs = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), nowMs) + images * perImageMs
-local lateMs = fullAtMs - nowMs - 60000
-if lateMs > 0.5 then return math.ceil(lateMs) end
-redis.call('SET', KEYS[1], string.format('%.3f', fullAtMs), 'PX', math.ceil(fullAtMs - nowMs))
-return 0`
+local images, fullAtMs = tonumber(ARGV[1]), {}
+for i, key in ipairs(KEYS) do
+  fullAtMs[i] = math.max(tonumber(redis.call('GET', key) or 0), nowMs) + images * 60000 / ARGV[i + 1]
+  local lateMs = fullAtMs[i] - nowMs - 60000
+  if lateMs > 0.5 then return { i, math.ceil(lateMs) } end
+end
+for i, key in ipairs(KEYS) do
+  redis.call('SET', key, string.format('%.3f', fullAtMs[i]), 'PX', math.ceil(fullAtMs[i] - nowMs))
+end
+return { 0, 0 }`
 
 export type Admission = {
   /**
@@ -63,24 +68,51 @@ export function createAdmission({
   prefix: string
   queueLimit: number
 }): Admission {
-  async function takeFromRate({ turn, limits }: Caller, n: number): Promise<void> {
-    const { imagesPerMinute } = limits
-    if (imagesPerMinute === undefined) return
-    if (n > imagesPerMinute)
-      throw new ApiError('invalid_request', `n is ${n}; your key allows ${imagesPerMinute} images a minute`)
-    const lateMs = await reply(
-      redis.eval(TAKE_FROM_BUCKET, 1, rateKey(prefix, turn), imagesPerMinute, n) as Promise<number>,
+  /** Refuses what no waiting would make room for. */
+  function checkPossible({ quotas }: Caller, n: number): void {
+    for (const { allows, limits } of quotas) {
+      const { imagesPerMinute = Infinity, imagesAtOnce = Infinity } = limits
+      if (n > imagesPerMinute)
+        throw new ApiError('invalid_request', `n is ${n}; ${allows} ${imagesPerMinute} images a minute`)
+      if (n > imagesAtOnce)
+        throw new ApiError('invalid_request', `n is ${n}; ${allows} ${imagesAtOnce} images at once`)
+    }
+  }
+
+  async function takeFromRates({ quotas }: Caller, n: number): Promise<void> {
+    const rates = quotas.flatMap(({ of, allows, limits: { imagesPerMinute } }) =>
+      imagesPerMinute === undefined ? [] : [{ key: rateKey(prefix, of), allows, imagesPerMinute }],
     )
-    if (lateMs > 0)
-      throw new ApiError('rate_limited', `your key allows ${imagesPerMinute} images a minute`, {
+    if (rates.length === 0) return
+    const keys = rates.map(({ key }) => key)
+    const each = rates.map(({ imagesPerMinute }) => imagesPerMinute)
+    const taking = redis.eval(TAKE_FROM_BUCKETS, keys.length, ...keys, n, ...each)
+    const [number, lateMs] = await reply(taking as Promise<[number, number]>)
+    const short = rates[number - 1]
+    if (short)
+      throw new ApiError('rate_limited', `${short.allows} ${short.imagesPerMinute} images a minute`, {
         retryAfterSeconds: Math.ceil(lateMs / 1000),
       })
   }
 
-  async function countUnfinished({ turn }: Caller): Promise<{ left: number; waiting: number }> {
-    const counts = redis.eval(COUNT_UNFINISHED, 1, unfinishedKey(prefix, turn))
+  async function countUnfinished(of: string): Promise<{ left: number; waiting: number }> {
+    const counts = redis.eval(COUNT_UNFINISHED, 1, unfinishedKey(prefix, of))
     const [left, waiting] = await reply(counts as Promise<[number, number]>)
     return { left, waiting }
+  }
+
+  async function checkUnfinished({ quotas }: Caller, { model, n }: { model: string; n: number }) {
+    for (const { of, allows, limits } of quotas) {
+      const { imagesAtOnce } = limits
+      if (imagesAtOnce === undefined) continue
+      const { left } = await countUnfinished(of)
+      if (left + n > imagesAtOnce)
+        throw new ApiError(
+          'rate_limited',
+          `${allows} ${imagesAtOnce} images waiting or being drawn at once and there are ${left}; there is no room for ${n} more`,
+          { retryAfterSeconds: await secondsToRoom(model, 1) },
+        )
+    }
   }
 
   // Two requests at the same moment may both be admitted to the last place: the limit guards against a
@@ -122,24 +154,23 @@ export function createAdmission({
 
   return {
     async admit({ caller, model, n, size }) {
+      checkPossible(caller, n)
       await checkSize(model, size)
       await findRoom(model, n)
-      const { left, waiting } = await countUnfinished(caller)
-      const { imagesAtOnce } = caller.limits
-      if (imagesAtOnce !== undefined && left + n > imagesAtOnce)
-        throw new ApiError(
-          'rate_limited',
-          `your key has ${left} images waiting or being drawn and may have ${imagesAtOnce}; there is no room for ${n} more`,
-          { retryAfterSeconds: await secondsToRoom(model, 1) },
-        )
-      await takeFromRate(caller, n) // last, since it is used up by asking
+      await checkUnfinished(caller, { model, n })
+      const { waiting } = await countUnfinished(caller.turn)
+      await takeFromRates(caller, n) // last, since it is used up by asking
       return Math.min((await currentRound(model)) + waiting, MAX_PRIORITY - n)
     },
 
-    async remember({ turn }, queue, jobIds) {
-      const key = unfinishedKey(prefix, turn)
-      const keys = jobIds.map((jobId) => queue.toKey(jobId))
-      await reply(redis.multi().sadd(key, keys).expire(key, UNFINISHED_TTL_SECONDS).exec())
+    async remember({ turn, quotas }, queue, jobIds) {
+      const jobKeys = jobIds.map((jobId) => queue.toKey(jobId))
+      const writing = redis.multi()
+      for (const of of new Set([turn, ...quotas.map((quota) => quota.of)])) {
+        const key = unfinishedKey(prefix, of)
+        writing.sadd(key, jobKeys).expire(key, UNFINISHED_TTL_SECONDS)
+      }
+      await reply(writing.exec())
     },
   }
 }

@@ -25,15 +25,41 @@ it.each([
   [JSON.stringify([{ name: 'a', sha256: 'open-sesame' }]), /sha256/],
   [JSON.stringify([alice, alice]), /two keys have one name/],
   [JSON.stringify([{ ...alice, imagesPerHour: 1 }]), /imagesPerHour/],
+  [
+    JSON.stringify([{ ...alice, perUser: { imagesAtOnce: 1 } }]),
+    /perUser has no effect without "forwardsUsers"/,
+  ],
 ])('refuses %s', (API_KEYS, message) => {
   expect(() => readApiKeys({ API_KEYS })).toThrow(message)
 })
 
-it('finds a key in either header, and nobody in anything else', () => {
+const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
+
+it('finds a key however it is shown, and nobody in anything else', () => {
   const keys = [alice, bob]
   expect(findApiKey(keys, { authorization: 'Bearer open-sesame' })).toEqual(alice)
   expect(findApiKey(keys, { authorization: 'bearer xyzzy' })).toEqual(bob)
   expect(findApiKey(keys, { 'x-api-key': 'xyzzy' })).toEqual(bob)
-  const wrong = ['Bearer xyzz', 'Basic xyzzy', 'xyzzy', 'Bearer ', `Bearer ${bob.sha256}`]
-  for (const authorization of wrong) expect(findApiKey(keys, { authorization })).toBeUndefined()
+  const ofBasic = ['anybody:xyzzy', 'bob:xyzzy', ':xyzzy', 'xyzzy:', 'xyzzy', 'a:b:c']
+  const found = ofBasic.map((text) => findApiKey(keys, { authorization: basic(text) })?.name)
+  expect(found).toEqual(['bob', 'bob', 'bob', 'bob', 'bob', undefined])
+  const colons = { name: 'colons', sha256: digest('b:c') }
+  expect(findApiKey([colons], { authorization: basic('a:b:c') })).toEqual(colons)
+  const wrong = [
+    'Bearer xyzz',
+    'Basic xyzzy',
+    'xyzzy',
+    'Bearer ',
+    `Bearer ${bob.sha256}`,
+    '',
+    'Basic ',
+    'Basic',
+  ]
+  for (const authorization of [...wrong, basic(''), basic(':'), basic('xyzzy:wrong')])
+    expect(findApiKey(keys, { authorization })).toBeUndefined()
+})
+
+it('finds a key beside the login of a gateway in front', () => {
+  const headers = { authorization: basic('gateway:password'), 'x-api-key': 'xyzzy' }
+  expect(findApiKey([alice, bob], headers)).toEqual(bob)
 })

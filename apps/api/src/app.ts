@@ -9,7 +9,7 @@ import fastify, { type FastifyReply, type FastifyRequest, LogController, type Ro
 import type { Redis } from 'ioredis'
 import { createAdmission } from './admission.ts'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
-import type { ApiKey } from './api-keys.ts'
+import { type ApiKey, challengeAt } from './api-keys.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
 import { createForecast } from './forecast.ts'
@@ -19,9 +19,11 @@ import { addImageRoutes, BODY_LIMIT_BYTES } from './image-routes.ts'
 import { createImages } from './images.ts'
 import { openJobEvents } from './job-events.ts'
 import { createLinks } from './links.ts'
+import { addMcpRoutes } from './mcp/mcp-routes.ts'
 import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
+import { createOpenStreams } from './open-streams.ts'
 import { addOpenAiRoutes } from './openai/openai-routes.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
@@ -113,7 +115,7 @@ export function buildApp({
         ...(error.category && { category: error.category }),
       },
     }
-    if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer')
+    if (error.code === 'unauthorized') reply.header('www-authenticate', challengeAt(request.url))
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
     return reply.code(statusOf(error.code)).header('x-request-id', request.id).send(body)
   }
@@ -184,13 +186,14 @@ export function buildApp({
     ...{ config, redis, openConnection, prefix, images, records, log: app.log },
   })
   app.addHook('onClose', () => webhooks.close())
+  const streams = createOpenStreams(app, config.STREAM_LIMIT)
   addImageRoutes(app, {
     images,
     webhooks,
     events: events.of,
     idempotency: createIdempotency(kept),
     links,
-    streamLimit: config.STREAM_LIMIT,
+    streams,
     logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
@@ -198,6 +201,7 @@ export function buildApp({
     ...{ redis, prefix, images, models, events: events.of, callerOf, noteError, heartbeatMs },
     logPrompts: config.LOG_PROMPTS,
   })
+  addMcpRoutes(app, { redis, prefix, images, models, events: events.of, streams, callerOf })
   return app
 }
 

@@ -19,6 +19,10 @@ const keyed = (name: string, limits: Partial<ApiKey> = {}): ApiKey => ({
   ...limits,
 })
 const as = (name: string): Headers => ({ authorization: `Bearer secret-of-${name}` })
+const basic = (text: string): Headers => ({
+  authorization: `Basic ${Buffer.from(text).toString('base64')}`,
+})
+const asked = (key: string, user: string): Headers => ({ ...as(key), 'x-openwebui-user-id': user })
 const token = (name: string): Headers => ({ 'x-client-token': `the-token-of-${name}` })
 const body = { prompt: 'a red fox', size: '64x64', steps: 2 }
 const post = ({ app }: Api, headers: Headers, payload: object = {}) =>
@@ -51,6 +55,23 @@ it('answers nobody without a key where there are keys, except probes and documen
     expect((await get(api, url)).statusCode).toBe(200)
   await create(api, as('alice'))
   await create(api, { 'x-api-key': 'secret-of-alice' })
+  await create(api, basic('any-name:secret-of-alice'))
+})
+
+it('asks for Basic only where clients of AUTOMATIC1111 do', async () => {
+  const api = await startApi({ apiKeys: [keyed('alice')] })
+  const challenge = async (url: string) => (await get(api, url)).headers['www-authenticate']
+  const both = ['Basic realm="API key as password", charset="UTF-8"', 'Bearer']
+  expect(await challenge('/sdapi/v1/options')).toEqual(both)
+  expect(await challenge('/internal/progress')).toEqual(both)
+  for (const url of ['/api/v1/models?sdapi/', '/v1/models', '/mcp', '/sdapi-not'])
+    expect([url, await challenge(url)]).toEqual([url, 'Bearer'])
+})
+
+it('takes a request with an empty Basic header for one without any, where there are no keys', async () => {
+  const api = await startApi()
+  for (const authorization of ['Basic ', `Basic ${Buffer.from('').toString('base64')}`, 'Basic Og==', ''])
+    await create(api, { authorization })
 })
 
 it('lets only the owner see, follow, cancel, delete and list a request', async () => {
@@ -107,7 +128,7 @@ it('holds a key to its images at once, and forgets those that have ended', async
   const refused = await post(api, as('alice'))
   expect(refused.statusCode).toBe(429)
   expect(refused.json().error.message).toBe(
-    'your key has 3 images waiting or being drawn and may have 3; there is no room for 1 more',
+    'your key allows 3 images waiting or being drawn at once and there are 3; there is no room for 1 more',
   )
   await api.app.inject({ method: 'POST', url: `/api/v1/images/${id}/cancel`, headers: as('alice') })
   await create(api, as('alice'), { n: 2 })
@@ -127,6 +148,67 @@ it('draws one image of each caller in turn, however many one of them asked for',
     // The late one is in the round that is drawn now, after those who were there first.
     ...['little', 'late', 'much', 'much'],
   ])
+})
+
+it('gives each user behind a key a turn, where the key says that its holder tells them', async () => {
+  const api = await startApi({ apiKeys: [keyed('chat', { forwardsUsers: true }), keyed('other')] })
+  for (const key of ['chat', 'other']) {
+    await create(api, asked(key, 'ann'), { n: 3, prompt: `${key}, ann` })
+    await create(api, asked(key, 'ben'), { n: 1, prompt: `${key}, ben` })
+  }
+  const prompts: string[] = []
+  for (let i = 0; i < 8; i++) prompts.push((await api.take()).data.prompt)
+  // A key that forwards nobody is one caller, whatever its holder sends.
+  expect(prompts).toEqual([
+    ...['chat, ann', 'chat, ben', 'other, ann'],
+    ...['chat, ann', 'other, ann'],
+    ...['chat, ann', 'other, ann'],
+    'other, ben',
+  ])
+})
+
+it('holds each user to limits of its own, and all of them together to those of the key', async () => {
+  const perUser = { imagesPerMinute: 4, imagesAtOnce: 3 }
+  const limits = { imagesPerMinute: 6, imagesAtOnce: 4, forwardsUsers: true, perUser }
+  const api = await startApi({ apiKeys: [keyed('chat', limits)] })
+  const refusal = async (user: string, n: number) => {
+    const answer = await post(api, asked('chat', user), { n })
+    return [answer.statusCode, answer.json().error.message]
+  }
+  expect(await refusal('ann', 7)).toEqual([400, 'n is 7; your key allows 6 images a minute'])
+  expect(await refusal('ann', 5)).toEqual([400, 'n is 5; your key allows 4 images at once'])
+  expect(await refusal('ann', 4)).toEqual([400, 'n is 4; your key allows each of its users 3 images at once'])
+  const { id } = await create(api, asked('chat', 'ann'), { n: 3 })
+  expect(await refusal('ann', 1)).toEqual([
+    429,
+    'your key allows each of its users 3 images waiting or being drawn at once and there are 3; there is no room for 1 more',
+  ])
+  await create(api, asked('chat', 'ben'), { n: 1 })
+  // Whoever makes up users gets no further than the key.
+  expect(await refusal('made-up', 1)).toEqual([
+    429,
+    'your key allows 4 images waiting or being drawn at once and there are 4; there is no room for 1 more',
+  ])
+  await api.app.inject({ method: 'POST', url: `/api/v1/images/${id}/cancel`, headers: as('chat') })
+  expect(await refusal('ann', 2)).toEqual([429, 'your key allows each of its users 4 images a minute'])
+  expect(await refusal('made-up', 3)).toEqual([429, 'your key allows 6 images a minute'])
+  // A refusal uses nothing up: what was left to both is there.
+  await create(api, asked('chat', 'ann'), { n: 1 })
+  await create(api, asked('chat', 'made-up'), { n: 1 })
+  expect(await refusal('another', 1)).toEqual([429, 'your key allows 6 images a minute'])
+})
+
+it('keeps of a forwarded user nothing but a digest', async () => {
+  const perUser = { imagesPerMinute: 4, imagesAtOnce: 3 }
+  const api = await startApi({ apiKeys: [keyed('chat', { forwardsUsers: true, perUser })] })
+  const { id } = await create(api, asked('chat', 'ann-of-accounting'))
+  const kept: string[] = []
+  for await (const keys of api.redis.scanStream({ match: `${api.prefix}:*` }))
+    for (const key of keys as string[])
+      kept.push(key, (await api.redis.dumpBuffer(key))?.toString('latin1') ?? '')
+  expect(kept.join('\n')).toContain(id)
+  expect(kept.join('\n')).toContain('rate:user-')
+  expect(kept.join('\n')).not.toContain('accounting')
 })
 
 it('never draws an image whose deadline has passed, and says so', async () => {

@@ -44,7 +44,7 @@ export const ApiConfig = z
       .string()
       .optional()
       .describe(
-        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?}]',
+        'Keys that callers must show, as JSON: [{"name","sha256","imagesPerMinute"?,"imagesAtOnce"?,"forwardsUsers"?,"perUser"?}]',
       ),
     API_KEYS_FILE: z.string().optional().describe('File with the same; counts before API_KEYS'),
     TRUST_PROXY: z
@@ -57,7 +57,7 @@ export const ApiConfig = z
       .describe('Time for a request to arrive whole; slower ones are cut off'),
     STREAM_LIMIT: wholeNumber(1, 100_000)
       .default(1000)
-      .describe('Event streams open at once; each holds a connection'),
+      .describe('Event streams and MCP messages open at once; each holds a connection'),
     RESULT_TTL_SECONDS: wholeNumber(1, 604_800).default(3600).describe('How long images are kept'),
     LOG_PROMPTS: z
       .enum(['true', 'false'])

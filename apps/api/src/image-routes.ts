@@ -20,6 +20,7 @@ import type { Idempotency } from './idempotency.ts'
 import type { Images } from './images.ts'
 import { isEventId, type JobEvents } from './job-events.ts'
 import type { Links } from './links.ts'
+import type { OpenStreams } from './open-streams.ts'
 import { ClientHeaders, CreateHeaders, readWaitSeconds } from './request-headers.ts'
 import { onHangUp, waitForImages } from './wait-for-images.ts'
 import type { Webhooks } from './webhooks.ts'
@@ -80,7 +81,7 @@ export function addImageRoutes(
     events,
     idempotency,
     links,
-    streamLimit,
+    streams,
     logPrompts,
     callerOf,
   }: {
@@ -89,17 +90,11 @@ export function addImageRoutes(
     events: (model: string) => JobEvents
     idempotency: Idempotency
     links: Links
-    /** Event streams at once. */
-    streamLimit: number
+    streams: OpenStreams
     logPrompts: boolean
     callerOf: (request: FastifyRequest) => Caller
   },
 ): void {
-  const streams = new Set<AbortController>()
-  app.addHook('preClose', async () => {
-    for (const stream of streams) stream.abort()
-  })
-
   app.post('/api/v1/images', {
     bodyLimit: BODY_LIMIT_BYTES + MAX_INPUT_CHARACTERS,
     schema: {
@@ -171,7 +166,7 @@ export function addImageRoutes(
           'invalid_request',
           `Last-Event-ID is "${lastEventId.slice(0, 40)}"; it must be the id of an event`,
         )
-      await withStream(reply, ({ signal }) =>
+      await streams.run(reply, (signal) =>
         sendEventStream(
           reply,
           followImages({ images, events: events(record.request.model) }, record, { lastEventId, signal }),
@@ -223,26 +218,6 @@ export function addImageRoutes(
     const { model, n, size, steps } = request
     const { prompt, negativePrompt } = body
     log.info({ id, model, n, size, steps, ...(logPrompts && { prompt, negativePrompt }) }, 'accepted')
-  }
-
-  async function withStream(reply: FastifyReply, run: (stream: AbortController) => Promise<void>) {
-    if (streams.size >= streamLimit)
-      throw new ApiError(
-        'rate_limited',
-        `${streams.size} event streams are open and the limit is ${streamLimit}`,
-        {
-          retryAfterSeconds: 5,
-        },
-      )
-    const stream = new AbortController()
-    const forget = onHangUp(reply, () => stream.abort())
-    streams.add(stream)
-    try {
-      await run(stream)
-    } finally {
-      streams.delete(stream)
-      forget()
-    }
   }
 
   /** Waits until a request has ended, its time is up, or its caller hangs up, which cancels what is not drawn. */

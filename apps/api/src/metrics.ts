@@ -8,7 +8,7 @@ import { findWorkers, type WorkerSource } from './system.ts'
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 // Routes that answer when something is drawn.
-const WAITING = /\/events$|^\/v1\/images\//
+const WAITING = /\/events$|^\/mcp$|^\/v1\/images\//
 
 export type Metrics = {
   imagesRequested: Counter<'model'>
@@ -39,7 +39,7 @@ export function addMetrics(
   const requestSeconds = new Histogram({
     ...own,
     name: 'sd_http_request_duration_seconds',
-    help: 'Time to answer a request; event streams and requests that wait for images are left out',
+    help: 'Time to answer a request; event streams, MCP and requests that wait for images are left out',
     labelNames: ['method', 'route'],
     buckets: SECONDS,
   })

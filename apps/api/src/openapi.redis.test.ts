@@ -64,6 +64,8 @@ it('gives what the schemas say: limits, defaults, who is required, and where to 
     $ref: '#/components/schemas/CreateImages',
   })
   expect(Object.keys(post.responses)).toEqual(['200', '202', '4XX', '5XX'])
+  expect(post.security).toEqual([{}, { apiKey: [] }, { apiKeyHeader: [] }, { apiKeyAsPassword: [] }])
+  expect(Object.keys(components.securitySchemes)).toEqual(['apiKey', 'apiKeyHeader', 'apiKeyAsPassword'])
   const list = paths['/api/v1/images'].get.parameters
   expect(list).toContainEqual(
     expect.objectContaining({

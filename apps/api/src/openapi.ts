@@ -27,6 +27,14 @@ const STATUS_TEXT: Record<string, string> = {
   '5xx': 'The service cannot serve it now',
 }
 
+// One key, shown in any of these ways.
+const SECURITY_SCHEMES = {
+  apiKey: { type: 'http', scheme: 'bearer' },
+  apiKeyHeader: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+  apiKeyAsPassword: { type: 'http', scheme: 'basic', description: 'The key is the password; any user name' },
+}
+const SECURITY = [{}, ...Object.keys(SECURITY_SCHEMES).map((name) => ({ [name]: [] }))]
+
 /** Makes the OpenAPI 3.1 document of routes whose schemas are zod's. */
 export function buildOpenApi(routes: RouteOptions[]): OpenApi {
   const schemas: Record<string, Json> = {}
@@ -39,8 +47,7 @@ export function buildOpenApi(routes: RouteOptions[]): OpenApi {
     paths[path] ??= {}
     paths[path][String(method).toLowerCase()] = toOperation(schema as ZodSchemas, doc, toSchema)
   }
-  const securitySchemes = { apiKey: { type: 'http', scheme: 'bearer' } }
-  return { openapi: '3.1.0', info: INFO, paths, components: { schemas, securitySchemes } }
+  return { openapi: '3.1.0', info: INFO, paths, components: { schemas, securitySchemes: SECURITY_SCHEMES } }
 }
 
 type ZodSchemas = {
@@ -78,7 +85,7 @@ function toOperation(
     summary: doc.summary,
     ...(doc.description && { description: doc.description }),
     tags: [doc.tag],
-    security: [{}, { apiKey: [] }],
+    security: SECURITY,
     parameters,
     ...(body && {
       requestBody: {

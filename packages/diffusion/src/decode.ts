@@ -1,4 +1,4 @@
-import type { FloatTensor } from './graph-session.ts'
+import { type FloatTensor, release } from './graph-session.ts'
 import { type LatentShape, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 
@@ -29,6 +29,7 @@ export async function decode(
     const input = { data: scaled, dims: [1, shape.height, shape.width, shape.channels] }
     const decoded = await runDecoder(model, input, () => isAborted(image))
     images.push(decoded && toRgb(decoded))
+    if (decoded) release(decoded)
   }
   return images
 }
@@ -42,6 +43,7 @@ async function runDecoder(
   for (const graph of model.decoder) {
     if (isAborted()) return undefined
     const outputs = await graph.run({ latents: features, features })
+    release(features)
     features = outputs.features_out ?? outputs.pixels!
   }
   return features

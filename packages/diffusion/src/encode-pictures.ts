@@ -1,4 +1,4 @@
-import type { FloatTensor } from './graph-session.ts'
+import { type FloatTensor, release } from './graph-session.ts'
 import { toChannelsFirst } from './layout.ts'
 import type { Model } from './model.ts'
 import { ModelError } from './model-error.ts'
@@ -55,6 +55,7 @@ export async function encodePicture(
   let features: FloatTensor = { data: pixels, dims: [1, height, width, 3] }
   for (const graph of graphs) {
     const { features_out, latents_out, moments } = await graph.run({ pixels: features, features })
+    release(features)
     if (moments) return splitMoments(moments)
     if (latents_out) return { mean: toChannelsFirst(latents_out.data, shapeOf(latents_out)) }
     features = features_out!

@@ -5,6 +5,14 @@ import { ModelError } from './model-error.ts'
 
 /** A float32 tensor: values and shape. */
 export type FloatTensor = { data: Float32Array; dims: readonly number[] }
+/**
+ * Gives a tensor's memory back at once; its values are gone. The collector sees a small object and would let hundreds of
+ * megabytes wait.
+ */
+export function release({ data }: FloatTensor): void {
+  ;(data.buffer as ArrayBuffer).transfer(0)
+}
+
 export type GraphInput = FloatTensor | { data: Int32Array; dims: readonly number[] }
 
 /** One graph of a compiled model, ready to run. */

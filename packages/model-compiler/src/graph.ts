@@ -68,6 +68,8 @@ export type GraphCore = {
   scalar(value: number): string
   bytes(key: string, dims: number[], values: number[]): string
   shapeOf(x: string): string
+  /** Says how many rows `x` has: equal for tensors known to have as many, in the same dimensions. */
+  rowsOf(x: string): string
 }
 
 type BuilderOptions = {
@@ -101,7 +103,10 @@ export function createGraphBuilder(
   const sizes = new Map<string, MapSize>()
   /** Maps that are as high and wide as an earlier one, by name. */
   const origins = new Map<string, string>()
-  const core: GraphCore = { node, ints, int, int64s, scalar, bytes, shapeOf }
+  /** What says how many rows a tensor has, by name. */
+  const rows = new Map<string, string>()
+  const pixelSumsOf = new Map<string, { ones: string; count: string }>()
+  const core: GraphCore = { node, ints, int, int64s, scalar, bytes, shapeOf, rowsOf }
   const integer = createIntegerLayers(core, { weightLimit: plan.weightLimit, oneImage })
   const gatherIndex = createGatherIndex(core)
   let path = ''
@@ -223,7 +228,7 @@ export function createGraphBuilder(
         g.linear(from, source, [inputs, outputs], { bias: false, rows }),
       )
     const y = bias ? node('Add', [product, weight({ source: `${source}.bias`, rows }, [outputs])]) : product
-    return sameSize(y, x)
+    return sameSize(sameRows(y, x), x)
   }
 
   /**
@@ -343,15 +348,19 @@ export function createGraphBuilder(
 
   /** `x · sigmoid(alpha · x)`: SiLU at 1, CLIP's "quick_gelu" at 1.702. */
   function quickGelu(x: string, alpha: number): string {
-    return node('QuickGelu', [x], { domain: MICROSOFT, attributes: { alpha: { float: alpha } } })
+    return sameRows(node('QuickGelu', [x], { domain: MICROSOFT, attributes: { alpha: { float: alpha } } }), x)
   }
 
-  const gelu = (x: string) => node('Gelu', [x], { domain: MICROSOFT })
-  const add = (a: string, b: string) => sameSize(node('Add', [a, b]), origins.has(a) || sizes.has(a) ? a : b)
-  const multiply = (a: string, b: string) => node('Mul', [a, b])
+  const gelu = (x: string) => sameRows(node('Gelu', [x], { domain: MICROSOFT }), x)
+  const multiply = (a: string, b: string) => sameRows(node('Mul', [a, b]), a)
+
+  function add(a: string, b: string): string {
+    const sum = sameRows(node('Add', [a, b]), a)
+    return sameSize(sum, origins.has(a) || sizes.has(a) ? a : b)
+  }
 
   function layerNorm(x: string, source: string, channels: number, epsilon = 1e-5): string {
-    return node(
+    const normed = node(
       'LayerNormalization',
       [
         x,
@@ -360,6 +369,7 @@ export function createGraphBuilder(
       ],
       { attributes: { axis: { int: -1 }, epsilon: { float: epsilon } } },
     )
+    return sameRows(normed, x)
   }
 
   function reshape(x: string, shape: string): string {
@@ -367,7 +377,11 @@ export function createGraphBuilder(
   }
 
   /** [batch, height, width, channels] → [batch, tokens, channels]. */
-  const toTokens = (x: string, channels: number) => reshape(x, ints(0, -1, channels))
+  function toTokens(x: string, channels: number): string {
+    const tokens = reshape(x, ints(0, -1, channels))
+    rows.set(tokens, `pixels of ${origins.get(x) ?? x}`)
+    return tokens
+  }
 
   /** The runtime shape of `x`, to give a tensor of as many values the same shape again. */
   function shapeOf(x: string): string {
@@ -384,6 +398,16 @@ export function createGraphBuilder(
     const size = sizes.get(origin) ?? { batch: side(0), height: side(1), width: side(2) }
     sizes.set(origin, size)
     return size
+  }
+
+  function rowsOf(x: string): string {
+    return rows.get(x) ?? x
+  }
+
+  /** Puts on record that `y` has as many rows as `x`, and gives `y`. */
+  function sameRows(y: string, x: string): string {
+    rows.set(y, rowsOf(x))
+    return y
   }
 
   /** Puts on record that map `y` is as high and wide as map `x`, and gives `y`. */
@@ -432,20 +456,25 @@ export function createGraphBuilder(
 
   /** A row of ones as long as `tokens` has rows, and that length as a float. */
   function pixelSums(tokens: string): { ones: string; count: string } {
+    const known = pixelSumsOf.get(rowsOf(tokens))
+    if (known) return known
     const length = node('Gather', [node('Shape', [tokens]), ints(1)], { attributes: { axis: { int: 0 } } })
     const ones = node('Expand', [
       scalar(1),
       node('Concat', [ints(1), length], { attributes: { axis: { int: 0 } } }),
     ])
-    return { ones, count: node('Cast', [length], { attributes: { to: { int: 1 } } }) }
+    const sums = { ones, count: node('Cast', [length], { attributes: { to: { int: 1 } } }) }
+    pixelSumsOf.set(rowsOf(tokens), sums)
+    return sums
   }
 
   /** Softmax attention of [batch, tokens, channels] queries, keys and values, scaled by 1/√head width. */
   function attention(q: string, k: string, v: string, heads: number, { causal = false } = {}): string {
-    return node('MultiHeadAttention', [q, k, v], {
+    const attended = node('MultiHeadAttention', [q, k, v], {
       domain: MICROSOFT,
       attributes: { num_heads: { int: heads }, ...(causal && { unidirectional: { int: 1 } }) },
     })
+    return sameRows(attended, q)
   }
 
   /** Twice the height and width of an NHWC map. */

@@ -28,8 +28,9 @@ export function createIntegerLayers(
   core: GraphCore,
   { weightLimit, oneImage }: { weightLimit: WeightLimit; oneImage: boolean },
 ) {
-  const { node, ints, scalar, bytes, shapeOf } = core
+  const { node, ints, scalar, bytes, shapeOf, rowsOf } = core
   const known = new Map<string, Quantised>()
+  const zeros = new Map<string, string>()
 
   /** What is quantised once serves every layer that reads it: q, k and v, and both halves of a GEGLU. */
   function once(key: string, make: () => Quantised): Quantised {
@@ -38,12 +39,22 @@ export function createIntegerLayers(
     return found
   }
 
-  const largest = (x: string) =>
-    node('Max', [node('ReduceMax', [x, ints(-1)]), node('Neg', [node('ReduceMin', [x, ints(-1)])])])
+  /** The largest magnitude of each row, or `least` where that is more. */
+  const largest = (x: string, least = 0) =>
+    node('Max', [
+      node('ReduceMax', [x, ints(-1)]),
+      node('Neg', [node('ReduceMin', [x, ints(-1)])]),
+      ...(least > 0 ? [scalar(least)] : []),
+    ])
 
-  /** Values of `zeroPoint`, as many as `scale` has. */
-  const zerosLike = (scale: string, zeroPoint: number) =>
-    node('Expand', [bytes(`uint8[${zeroPoint}]`, [1], [zeroPoint]), shapeOf(scale)])
+  /** Values of `zeroPoint`, as many as `scale` has. Those of the rows that `of` has are made once: opening a graph takes long for each node. */
+  function zerosLike(scale: string, zeroPoint: number, of = scale): string {
+    const key = `${zeroPoint} ${of}`
+    const found =
+      zeros.get(key) ?? node('Expand', [bytes(`uint8[${zeroPoint}]`, [1], [zeroPoint]), shapeOf(scale)])
+    zeros.set(key, found)
+    return found
+  }
 
   const atLeast = (x: string, least: number) => node('Max', [x, scalar(least)])
   const isTwoTerm = (scheme: IntegerScheme) => scheme !== 'int8'
@@ -51,10 +62,10 @@ export function createIntegerLayers(
   /** Each row by its own largest magnitude. `width` is the length of a row. */
   function quantiseRows(x: string, width: number, twoTerms: boolean): Quantised {
     return once(`rows ${x} ${twoTerms}`, () => {
-      const scale = atLeast(node('Mul', [largest(x), scalar(1 / LIMIT)]), LEAST_SCALE)
+      const scale = node('Mul', [largest(x, LIMIT * LEAST_SCALE), scalar(1 / LIMIT)])
       if (twoTerms) return { terms: splitTerms(node('Div', [x, scale]), U8_MIDDLE), scale }
       // One block a row: its scale is applied, rounded and shifted in one pass.
-      const values = node('QuantizeLinear', [x, scale, zerosLike(scale, U8_MIDDLE)], {
+      const values = node('QuantizeLinear', [x, scale, zerosLike(scale, U8_MIDDLE, rowsOf(x))], {
         attributes: { axis: { int: -1 }, block_size: { int: width } },
       })
       return { terms: [{ values, zeroPoint: U8_MIDDLE, factor: 1 }], scale }

@@ -7,8 +7,9 @@ import type { WeightsSource } from './weights-source.ts'
 // AutoencoderKL's norms have their own epsilon, not a config key (diffusers autoencoders/vae.py).
 export const VAE_EPSILON = 1e-6
 
-// Of the strip sizes tried on whole decodes, about this was best; smaller and larger ones were slower.
-const STRIP_BYTES = 64e6
+// Joining strips is work for one thread. Strips of 64 MB decode 5 to 8 % faster on 2 cores, but leave 5.7 % of the work to
+// one thread instead of 2.8 %; with these only the widest convolutions at full size are cut, in two.
+const STRIP_BYTES = 310e6
 // Strips are cut for pictures of this size: as many of them, larger or smaller, make any other.
 const USUAL_SIDE = 512
 

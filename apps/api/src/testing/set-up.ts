@@ -61,7 +61,7 @@ export async function setUp(
     log?: PassThrough
     hooks?: Record<string, string>
     heartbeatMs?: number
-    /** Of another API, to be its second replica. */
+    /** Of another API, to be its replica. */
     prefix?: string
   } = {},
 ) {

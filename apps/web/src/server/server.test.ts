@@ -185,6 +185,28 @@ describe('the way to the API', () => {
     finish()
   })
 
+  it.each([
+    ['before it is answered', false],
+    ['in the middle of a stream', true],
+  ])('hangs up on the API when its caller hangs up %s', async (_, isBegun) => {
+    const asked = Promise.withResolvers<void>()
+    const hungUp = Promise.withResolvers<void>()
+    const api = await apiOf((request, response) => {
+      response.once('close', hungUp.resolve)
+      if (isBegun) response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+      request.resume().once('end', asked.resolve)
+    })
+    const base = await (await serverOf(api, 600_000)).listen({ host: '127.0.0.1', port: 0 })
+    const caller = new AbortController()
+    const call = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' }
+    const answering = fetch(`${base}/mcp`, { ...call, signal: caller.signal })
+    if (isBegun) await answering
+    else answering.catch(() => {})
+    await asked.promise
+    caller.abort()
+    await hungUp.promise
+  })
+
   it('does not repeat a question that was answered 503', async () => {
     let asked = 0
     const api = await apiOf((_, response) => {

@@ -6,6 +6,7 @@ import httpProxy from '@fastify/http-proxy'
 import fastifyStatic from '@fastify/static'
 import type { ErrorBody } from '@sdcpu/contract'
 import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
+import { createApiAgent } from './api-agent.ts'
 import { addMetrics } from './metrics.ts'
 
 export type ServerOptions = {
@@ -19,9 +20,6 @@ export type ServerOptions = {
 
 /** Everything the API answers; the rest of the paths belong to the page. */
 const API_PATHS = ['/api', '/v1', '/sdapi', '/internal', '/images', '/mcp', '/docs', '/openapi.json']
-
-// Connecting is quick or it does not happen at all: in a cluster a missing Service swallows packets silently.
-const CONNECT_TIMEOUT_MS = 3000
 
 // An API that restarts is back within seconds.
 const RETRY_AFTER_SECONDS = 2
@@ -110,12 +108,14 @@ async function servePage(app: FastifyInstance, pageDir: string): Promise<void> {
 }
 
 async function passToApi(app: FastifyInstance, { apiUrl, apiTimeoutMs }: ServerOptions): Promise<void> {
+  const agent = createApiAgent(apiTimeoutMs)
+  app.addHook('onClose', agent.close)
   await app.register(httpProxy, {
     upstream: apiUrl,
     routes: API_PATHS.flatMap((path) => [path, `${path}/*`]),
     disableRequestLogging: true,
-    // bodyTimeout 0: a stream of events may be silent for as long as a picture waits in the queue.
-    undici: { connect: { timeout: CONNECT_TIMEOUT_MS }, headersTimeout: apiTimeoutMs, bodyTimeout: 0 },
+    undici: agent.undici,
+    preHandler: agent.preHandler,
     replyOptions: {
       // Left alone, the proxy repeats a GET that was answered 503 ten times; the page decides itself when to ask again.
       retryDelay: () => null,
