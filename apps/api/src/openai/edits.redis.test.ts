@@ -171,3 +171,29 @@ it('refuses an image that is too large with the number, and what is no form', as
   const json = await api.app.inject({ method: 'POST', url: '/v1/images/edits', payload: { prompt: 'x' } })
   expect([json.statusCode, json.json().error.message]).toEqual([415, 'the body must be multipart/form-data'])
 })
+
+it.each([
+  ['without a boundary', 'multipart/form-data', ''],
+  [
+    'that is cut off',
+    'multipart/form-data; boundary=x',
+    '--x\r\ncontent-disposition: form-data; name="n"\r\n\r\n1',
+  ],
+])('refuses a form %s', async (_what, type, payload) => {
+  const { app } = await startApi()
+  const headers = { 'content-type': type }
+  const answer = await app.inject({ method: 'POST', url: '/v1/images/edits', headers, payload })
+  expect([answer.statusCode, answer.json().error]).toMatchObject([
+    400,
+    { type: 'invalid_request_error', message: expect.stringContaining('the form cannot be read: ') },
+  ])
+})
+
+it('refuses a form of more fields than anybody sends', async () => {
+  const fields = Array.from({ length: 51 }, (_, i): Field => [`field${i}`, 'x'])
+  const answer = await post(await startApi(), fields)
+  expect([answer.statusCode, answer.json().error.message]).toEqual([
+    413,
+    'the form has more than 17 files or 50 other fields',
+  ])
+})

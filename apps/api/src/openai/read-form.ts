@@ -19,12 +19,16 @@ const NUMBERS = new Set([
 /**
  * Reads a multipart form as the object that JSON would have been: numbers and booleans of the fields we know, and the
  * file `image` (or `image[]`) as base64.
- * @throws `unsupported_media_type` where it is no form, `invalid_request` where it has a mask or several images,
+ * @throws `unsupported_media_type` where it is no form, `invalid_request` where it is damaged or has a mask or several images,
  * `payload_too_large`
  */
 export async function readForm(request: FastifyRequest): Promise<Record<string, unknown>> {
   if (!request.isMultipart())
     throw new ApiError('unsupported_media_type', 'the body must be multipart/form-data')
+  return readParts(request).catch(rethrow)
+}
+
+async function readParts(request: FastifyRequest): Promise<Record<string, unknown>> {
   const body: Record<string, unknown> = {}
   for await (const part of request.parts()) {
     const name = part.fieldname.replace(/\[\d*\]$/, '')
@@ -40,7 +44,7 @@ export async function readForm(request: FastifyRequest): Promise<Record<string, 
       if (name !== 'image') body[name] = toValue(name, String(part.value))
       continue
     }
-    const bytes = await part.toBuffer().catch(rethrow)
+    const bytes = await part.toBuffer()
     if (name !== 'image') continue
     if (body.image !== undefined)
       throw new ApiError('invalid_request', 'there is more than one image; the limit is 1', {
@@ -61,9 +65,17 @@ function toValue(name: string, text: string): unknown {
 }
 
 function rethrow(cause: NodeJS.ErrnoException): never {
-  if (cause.code !== 'FST_REQ_FILE_TOO_LARGE') throw cause
-  throw new ApiError('payload_too_large', `image is larger than ${MAX_INPUT_BYTES} bytes`, {
-    cause,
-    param: 'image',
-  })
+  if (cause instanceof ApiError) throw cause
+  if (cause.code === 'FST_REQ_FILE_TOO_LARGE')
+    throw new ApiError('payload_too_large', `image is larger than ${MAX_INPUT_BYTES} bytes`, {
+      cause,
+      param: 'image',
+    })
+  if (cause.code?.endsWith('_LIMIT')) {
+    const { files, fields } = FORM_LIMITS
+    const message = `the form has more than ${files} files or ${fields} other fields`
+    throw new ApiError('payload_too_large', message, { cause })
+  }
+  // The parser's own texts name the fault and nothing of the inside.
+  throw new ApiError('invalid_request', `the form cannot be read: ${cause.message}`, { cause })
 }
