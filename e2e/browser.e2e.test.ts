@@ -34,6 +34,20 @@ const KEEP_NONSENSE = `new Promise((resolve, reject) => {
   }
 })`
 
+// Forgets what requests were drawn from, as a browser does with the oldest.
+const FORGET_INPUTS = `new Promise((resolve, reject) => {
+  const opening = indexedDB.open('gallery')
+  opening.onsuccess = () => {
+    const database = opening.result
+    const clearing = database.transaction('inputs', 'readwrite').objectStore('inputs').clear()
+    clearing.onsuccess = () => resolve(database.close())
+    clearing.onerror = reject
+  }
+})`
+const START_PICTURE = fileURLToPath(
+  new URL('../packages/model-compiler/src/fixtures/picture-to-picture/stripes-104x72.png', import.meta.url),
+)
+
 const children = createChildren()
 let product: Product
 let browser: Browser
@@ -227,6 +241,111 @@ describe('the keyboard', () => {
   })
 })
 
+describe('a picture to start from', () => {
+  it('is chosen, drawn from with a strength, and kept with the request and in the form', async () => {
+    const page = await openPage(WIDE)
+    await page.getByLabel('Prompt', { exact: true }).fill(PROMPT)
+    const choosing = page.waitForEvent('filechooser')
+    await tabTo(page, startButton(page))
+    await page.keyboard.press('Enter')
+    await (await choosing).setFiles(START_PICTURE)
+    await page.getByText('Starting from a picture of 104 × 72 pixels.').waitFor()
+    expect(await focusIsOn(startButton(page))).toBe(true)
+    await page.getByRole('slider', { name: 'Strength' }).press('Home')
+    await page.getByText('Draws 1 of 4 steps.').waitFor()
+
+    const first = await bodyOfRequest(page, () => page.getByRole('button', { name: 'Generate' }).click())
+    expect(first.strength).toBe(0.25)
+    expect(Buffer.from(first.image!.split(',')[1]!, 'base64')).toEqual(await readFile(START_PICTURE))
+    await stageOf(page).getByRole('img', { name: PROMPT }).waitFor({ timeout: DRAW_MS })
+
+    await page.reload()
+    expect(await page.getByRole('slider', { name: 'Strength' }).inputValue()).toBe('0.25')
+    await page.getByRole('button', { name: 'Start from no picture' }).click()
+    expect(await focusIsOn(startButton(page))).toBe(true)
+    await stageOf(page).getByRole('button', { name: /^Open/ }).click()
+    const viewer = page.getByRole('dialog')
+    await viewer.getByRole('img', { name: 'Picture to start from' }).waitFor()
+    expect(await viewer.locator('dl').textContent()).toMatch(/Strength\s*0\.25/)
+    const again = await bodyOfRequest(page, () => viewer.getByRole('button', { name: 'Draw again' }).click())
+    expect([again.strength, again.image]).toEqual([0.25, first.image])
+    expect(await page.getByRole('slider', { name: 'Strength' }).count()).toBe(0)
+    expect(faults).toEqual([])
+  })
+
+  it('is dropped or pasted, made smaller where it is large, and is not just any file', async () => {
+    const page = await openPage(WIDE)
+    await startButton(page).waitFor()
+    await page.evaluate(handOver('drop', { width: 3000, height: 2000 }))
+    await page.getByText('Starting from a picture of 1536 × 1024 pixels.').waitFor()
+    await page.evaluate(handOver('paste', { width: 300, height: 200 }))
+    await page.getByText('Starting from a picture of 300 × 200 pixels.').waitFor()
+    await page.evaluate(handOver('drop', 'some words'))
+    await page.getByRole('alert').getByText('not a picture this browser can read').waitFor()
+    expect(await page.getByText('Starting from a picture of 300 × 200 pixels.').count()).toBe(1)
+    expect(faults).toEqual([])
+  })
+
+  it('is one of the pictures drawn here, which fills the form', async () => {
+    await stageOf(drawn)
+      .getByRole('button', { name: `Open: ${PROMPT}, seed 8` })
+      .click()
+    await drawn.getByRole('dialog').getByRole('button', { name: 'Start from this' }).click()
+    await drawn.getByText('Starting from a picture of 256 × 256 pixels.').waitFor()
+    // What was not drawn from a picture is drawn again without one.
+    await stageOf(drawn).getByRole('button', { name: 'Reuse settings' }).click()
+    await drawn.getByText('Start from a picture').waitFor()
+    expect(faults).toEqual([])
+  })
+
+  it('says so where the one of an earlier request is no longer kept', async () => {
+    const page = await openPage(WIDE)
+    await page.getByLabel('Prompt', { exact: true }).fill(PROMPT)
+    await page.locator('input[type=file]').setInputFiles(START_PICTURE)
+    await page.getByRole('slider', { name: 'Strength' }).waitFor()
+    await page.getByRole('button', { name: 'Generate' }).click()
+    await stageOf(page).getByRole('img', { name: PROMPT }).waitFor({ timeout: DRAW_MS })
+    await page.evaluate(FORGET_INPUTS)
+    await stageOf(page).getByRole('button', { name: 'Draw again' }).click()
+    await page.getByRole('alert').getByText('no longer kept in this browser').waitFor()
+    expect(await page.getByLabel('Prompt', { exact: true }).inputValue()).toBe(PROMPT)
+  })
+
+  it('is offered only where the model draws from one', async () => {
+    const page = await (await browser.newContext({ locale: 'en-US', ...WIDE })).newPage()
+    await page.route('**/api/v1/models', async (route) => {
+      const answer = await route.fetch()
+      const { models } = (await answer.json()) as { models: object[] }
+      await route.fulfill({ json: { models: models.map((model) => ({ ...model, drawsFromImage: false })) } })
+    })
+    await page.goto(product.baseUrl)
+    await page.getByText('Sampler').waitFor() // the model is known
+    expect(await startButton(page).count()).toBe(0)
+    await page.evaluate(handOver('drop', { width: 30, height: 20 }))
+    expect(await page.getByRole('slider', { name: 'Strength' }).count()).toBe(0)
+  })
+
+  it.each([
+    ['wide', 'light', WIDE, 'en-US'],
+    ['wide', 'dark', WIDE, 'zh-CN'],
+    ['phone', 'light', PHONE, 'zh-CN'],
+    ['phone', 'dark', PHONE, 'en-US'],
+  ] as const)(
+    'has nothing that axe finds wrong and fits the page: %s, %s',
+    async (_, colorScheme, screen, locale) => {
+      const page = await openPage({ ...screen, colorScheme, locale })
+      await startButton(page).waitFor()
+      expect(await findViolations(page)).toEqual([])
+      expect(await widthOverflow(page)).toBe(0)
+      await page.locator('input[type=file]').setInputFiles(START_PICTURE)
+      await page.locator('.start-strength input').press('End')
+      expect(await findViolations(page)).toEqual([])
+      expect(await widthOverflow(page)).toBe(0)
+      expect(faults).toEqual([])
+    },
+  )
+})
+
 describe('a busy service', () => {
   it('draws no further once the request is called off', async () => {
     const page = await openPage(WIDE, `${product.baseUrl}/#${new URLSearchParams({ ...SLOW, steps: '8' })}`)
@@ -386,6 +505,42 @@ async function fillQueue(): Promise<string[]> {
     expect(answer.status).toBe(202)
     ids.push(((await answer.json()) as { id: string }).id)
   }
+}
+
+/** The button that a picture to start from is chosen or replaced with, in any language. */
+function startButton(page: Page): Locator {
+  return page.locator('.start-choose')
+}
+
+/** What the page sends to the API when somebody does this. */
+async function bodyOfRequest(
+  page: Page,
+  act: () => Promise<void>,
+): Promise<{ image?: string; strength?: number }> {
+  const isCreation = (url: string, method: string) => url.endsWith('/api/v1/images') && method === 'POST'
+  const sending = page.waitForRequest((request) => isCreation(request.url(), request.method()))
+  await act()
+  return (await sending).postDataJSON()
+}
+
+/** Code that drops or pastes a file: a noisy picture of a size, or one with these words in it. */
+function handOver(how: 'drop' | 'paste', content: { width: number; height: number } | string): string {
+  return `(async (content) => {
+    const draw = async ({ width, height }) => {
+      const canvas = Object.assign(document.createElement('canvas'), { width, height })
+      const context = canvas.getContext('2d')
+      context.fillStyle = 'teal'
+      context.fillRect(0, 0, width / 2, height)
+      return new Promise((resolve) => canvas.toBlob(resolve, 'image/png'))
+    }
+    const isText = typeof content === 'string'
+    const bytes = isText ? content : await draw(content)
+    const data = new DataTransfer()
+    data.items.add(new File([bytes], 'file', { type: isText ? 'text/plain' : 'image/png' }))
+    const options = { bubbles: true, cancelable: true }
+    const event = ${how === 'drop' ? "new DragEvent('drop', { ...options, dataTransfer: data })" : "new ClipboardEvent('paste', { ...options, clipboardData: data })"}
+    document.body.dispatchEvent(event)
+  })(${JSON.stringify(content)})`
 }
 
 async function tabTo(page: Page, target: Locator): Promise<void> {

@@ -19,6 +19,7 @@ const STEPS: Record<string, Step> = {
   types: { title: 'Types', run: () => check('tsc --project .', 'tsc --noEmit --project apps/web') },
   imports: { title: 'Import directions', run: () => check('node scripts/check-imports.ts') },
   unused: { title: 'Unused files, exports and dependencies', run: () => check('knip') },
+  dependencies: { title: 'Dependencies', run: () => check('node scripts/check-dependencies.ts') },
   unit: { title: 'Unit, Redis, golden and app tests', run: () => vitest('unit') },
   chart: { title: 'Chart tests', run: chartTests },
   e2e: { title: 'Browser tests', run: browserTests },

@@ -244,6 +244,14 @@ describe('monitoring', () => {
     ])
   })
 
+  it('counts restarts of the pods behind the Service of the workers', async () => {
+    const objects = await render({ set: on })
+    const rules = find(objects, 'PrometheusRule', RELEASE).spec.groups[0].rules
+    const { expr } = rules.find(({ alert }: Manifest) => alert === 'WorkersRestart')
+    expect(find(objects, 'Service', /service="([^"]+)"/.exec(expr)![1]!)).toBeTruthy()
+    expect(expr).toContain('-worker"')
+  })
+
   it('speaks of metrics that the apps have', async () => {
     const objects = await render({ set: on })
     const rules = JSON.stringify(find(objects, 'PrometheusRule', RELEASE))

@@ -2,6 +2,7 @@ import {
   BatchTimes,
   batchShape,
   batchTimesKey,
+  drawnSteps,
   type ImageJob,
   ImageProgress,
   type ImageResult,
@@ -87,7 +88,8 @@ export function createForecast(
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)
   const { width, height, rows } = shape
-  const { steps, sampler, guidance, timestepSpacing, previews } = data
-  const group = [width, height, rows, steps, sampler, guidance, timestepSpacing, previews].join()
-  return { id: id!, shape, group, steps: data.steps }
+  const { steps, sampler, guidance, timestepSpacing, strength, previews } = data
+  const settings = [steps, sampler, guidance, timestepSpacing, strength, previews]
+  const group = [width, height, rows, ...settings].join()
+  return { id: id!, shape, group, steps: drawnSteps(data), isFromImage: strength !== undefined }
 }

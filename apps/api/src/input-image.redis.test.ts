@@ -1,4 +1,11 @@
-import { ImagesResource, inputImageKey, MAX_INPUT_BYTES } from '@sdcpu/contract'
+import {
+  batchTimesKey,
+  ImagesResource,
+  inputImageKey,
+  MAX_INPUT_BYTES,
+  workerKey,
+  workersKey,
+} from '@sdcpu/contract'
 import sharp from 'sharp'
 import { expect, it, onTestFinished } from 'vitest'
 import { setUp } from './testing/set-up.ts'
@@ -115,4 +122,36 @@ it.each([
   for (let attempt = 0; attempt < 2; attempt++) await api.fail(await api.take(), code)
   const found = await api.app.inject({ method: 'GET', url: `/api/v1/images/${id}` })
   expect(found.json().images[0]).toMatchObject({ status: 'failed', error: { code, message } })
+})
+
+it('forecasts the steps that are drawn from an image, in a batch of one strength', async () => {
+  const api = await startApi()
+  const status = {
+    ...{ id: 'w1', startedAt: '2026-01-01T00:00:00.000Z', plan: 'fp32', threads: 1, batchMaxSize: 2 },
+    ...{ cpu: { model: '', features: [] }, rssBytes: 1, imagesPerMinute: 0 },
+  }
+  await api.redis.sadd(workersKey(api.prefix, 'demo'), 'w1')
+  await api.redis.set(workerKey(api.prefix, 'demo', 'w1'), JSON.stringify(status))
+  const times = JSON.stringify({ stepMs: 1000, restMs: 2000, encodeImageMs: 500 })
+  await api.redis.hset(batchTimesKey(api.prefix, 'demo'), '64x64 1 1', times)
+
+  const from = { image: RED.toString('base64'), size: '64x64', steps: 4 }
+  const half = await post(api, { ...from, strength: 0.5 })
+  expect(half.json().images[0]).toMatchObject({ steps: 2, etaSeconds: 0.5 + 2 * 1 + 2 })
+  const whole = await post(api, { ...from, strength: 1 })
+  expect(whole.json().images[0]).toMatchObject({ steps: 4, etaSeconds: 4.5 + (0.5 + 4 * 1 + 2) })
+})
+
+it('refuses an image where the model cannot draw from one, and takes it where its worker does not tell', async () => {
+  const api = await startApi()
+  await api.announce({ name: 'plain', drawsFromImage: false })
+  await api.announce({ name: 'older', drawsFromImage: undefined })
+  const image = RED.toString('base64')
+  const refused = await post(api, { image, model: 'plain' })
+  expect([refused.statusCode, refused.json().error.message]).toEqual([
+    400,
+    'the model plain does not draw from an image; leave it out',
+  ])
+  expect((await post(api, { model: 'plain' })).statusCode).toBe(202)
+  expect((await post(api, { image, model: 'older' })).statusCode).toBe(202)
 })

@@ -28,12 +28,18 @@ it('lists the models that workers have announced, with what they draw by and und
   expect(await list(api)).toEqual([
     {
       ...LIGHTNING,
-      ...{ plan: 'fp32', timestepSpacing: 'trailing', isDefault: false, status: 'away' },
+      ...{
+        plan: 'fp32',
+        timestepSpacing: 'trailing',
+        drawsFromImage: true,
+        isDefault: false,
+        status: 'away',
+      },
     },
     {
       ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 256, sizes: ['256x256'] },
       ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
-      ...{ timestepSpacing: 'trailing', isDefault: true, status: 'ready' },
+      ...{ timestepSpacing: 'trailing', drawsFromImage: true, isDefault: true, status: 'ready' },
     },
   ])
 })

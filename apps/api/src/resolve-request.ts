@@ -15,7 +15,7 @@ import type { InputImage } from './input-image.ts'
  * Fills in what a caller left out, from what the model's worker announced, rather than later by the worker that draws:
  * so the 202 tells what will be drawn, and all images of a request are of one shape.
  * @param input the picture to begin with, if there is one
- * @throws `invalid_request` where the model allows less than the service, or the strength leaves no step to draw
+ * @throws `invalid_request` where the model allows less than the service or draws from no image, or the strength leaves no step to draw
  */
 export function resolveRequest(body: CreateImages, model: Model, input?: InputImage): ImageRequest {
   const { nativeSize, defaultSteps, maxSteps, defaultGuidance, defaultSampler } = model
@@ -24,6 +24,8 @@ export function resolveRequest(body: CreateImages, model: Model, input?: InputIm
       'invalid_request',
       `steps is ${body.steps}; the limit of the model ${model.name} is ${maxSteps}`,
     )
+  if (input && model.drawsFromImage === false)
+    throw new ApiError('invalid_request', `the model ${model.name} does not draw from an image; leave it out`)
   const side = Math.min(nativeSize, MAX_SIDE)
   const steps = body.steps ?? defaultSteps
   const { webhookUrl: _, image: _image, ...asked } = body // the webhook may carry a secret, and is nobody else's business

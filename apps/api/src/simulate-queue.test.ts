@@ -33,6 +33,16 @@ it('waits for what a worker is drawing, less what it has done', () => {
   expect(etas(outlooks)).toEqual({ now: 3.5, next: 9.5 }) // 1.5 steps and the rest
 })
 
+it('takes the time to encode a picture to begin with into account, also from batches of another size', () => {
+  const times = [...measured, { ...small, width: 256, images: 1, stepMs: 1, restMs: 1, encodeImageMs: 300 }]
+  const queue = [image('from', { isFromImage: true, group: 'from' }), image('plain')]
+  const workers = [{ batchMaxSize: 1 }, { batchMaxSize: 1 }]
+  expect(etas(simulateQueue(queue, workers, times))).toEqual({ from: 6.6, plain: 6 })
+  const running = (step: number) => ({ batchMaxSize: 1, running: { images: [queue[0]!], step } })
+  expect(etas(simulateQueue([], [running(0)], times))).toEqual({ from: 5.8 }) // half of it, and 3.5 steps
+  expect(etas(simulateQueue([], [running(1)], times))).toEqual({ from: 4.5 })
+})
+
 it('scales what it has never seen from what is most like it', () => {
   const large = { width: 1024, height: 512, rows: 1 }
   const guided = { ...small, rows: 2 }

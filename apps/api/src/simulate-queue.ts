@@ -1,8 +1,16 @@
 import type { BatchShape, BatchTimes } from '@sdcpu/contract'
 
-type Times = Pick<BatchTimes, 'stepMs' | 'restMs'>
+type Times = Pick<BatchTimes, 'stepMs' | 'restMs' | 'encodeImageMs'>
 export type Measured = BatchShape & Times & { images: number }
-export type QueuedImage = { id: string; shape: BatchShape; group: string; steps: number }
+export type QueuedImage = {
+  id: string
+  shape: BatchShape
+  group: string
+  /** That are drawn. */
+  steps: number
+  /** Whether there is a picture to begin with, which is encoded first. */
+  isFromImage?: boolean
+}
 export type RunningBatch = { images: QueuedImage[]; step: number }
 export type SimulatedWorker = { batchMaxSize: number; running?: RunningBatch }
 export type Outlook = { position: number; etaSeconds?: number }
@@ -43,16 +51,18 @@ export function simulateQueue(
 
 // A worker tells each step when it is done, so the one it is at is on average half done.
 function remainingMs({ images, step }: RunningBatch, measured: Measured[]): number {
-  const { shape, steps } = images[0]!
+  const { shape, steps, isFromImage } = images[0]!
   const times = timesOf(shape, images.length, measured)
   if (!times) return Number.NaN
-  return step < steps ? (steps - step - 0.5) * times.stepMs + times.restMs : times.restMs / 2
+  const encodeMs = isFromImage && step === 0 ? (times.encodeImageMs ?? 0) / 2 : 0
+  return step < steps ? encodeMs + (steps - step - 0.5) * times.stepMs + times.restMs : times.restMs / 2
 }
 
 function batchMs(images: QueuedImage[], measured: Measured[]): number {
-  const { shape, steps } = images[0]!
+  const { shape, steps, isFromImage } = images[0]!
   const times = timesOf(shape, images.length, measured)
-  return times ? steps * times.stepMs + times.restMs : Number.NaN
+  if (!times) return Number.NaN
+  return (isFromImage ? (times.encodeImageMs ?? 0) : 0) + steps * times.stepMs + times.restMs
 }
 
 /**
@@ -65,12 +75,15 @@ function timesOf(shape: BatchShape, images: number, measured: Measured[]): Times
   const distance = (other: Measured) =>
     Math.abs(Math.log((pixels(other) * other.rows) / (pixels(own) * own.rows))) +
     (other.width === own.width && other.height === own.height ? 0 : 0.5)
-  const [nearest] = measured.toSorted((a, b) => distance(a) - distance(b))
+  const byDistance = measured.toSorted((a, b) => distance(a) - distance(b))
+  const [nearest] = byDistance
   if (!nearest) return undefined
   const ratio = pixels(own) / pixels(nearest)
+  const encoded = byDistance.find(({ encodeImageMs }) => encodeImageMs !== undefined)
   return {
     stepMs: (nearest.stepMs * ratio * own.rows) / nearest.rows,
     restMs: nearest.restMs * ratio,
+    encodeImageMs: encoded && (encoded.encodeImageMs! * pixels(own)) / pixels(encoded),
   }
 }
 

@@ -29,7 +29,7 @@ export async function announce(
 }
 
 function describeModel(
-  { plan, nativeSize, recommended, licence }: ModelInfo,
+  { plan, nativeSize, recommended, drawsFromImage, licence }: ModelInfo,
   name: string,
 ): ModelDescription {
   const { family, steps, maxSteps, guidance, sampler, timestepSpacing, sizes } = recommended
@@ -41,6 +41,7 @@ function describeModel(
     defaultGuidance: guidance,
     defaultSampler: sampler,
     timestepSpacing,
+    drawsFromImage,
     ...(licence && { licence }),
   }
 }

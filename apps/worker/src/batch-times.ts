@@ -17,17 +17,22 @@ export function createBatchTimer(
 ): BatchTimer {
   const key = batchTimesKey(prefix, model)
   return {
-    async record(images, { ms, timings: { steps } }) {
+    async record(images, { ms, timings: { steps, encodeImage } }) {
       const kind = batchKind(batchShape(images[0]!), images.length)
       const stepsMs = steps.reduce((sum, stepMs) => sum + stepMs, 0)
-      const measured = { stepMs: stepsMs / steps.length, restMs: Math.max(0, ms - stepsMs) }
+      const restMs = Math.max(0, ms - stepsMs - (encodeImage ?? 0))
       const earlier = BatchTimes.safeParse(JSON.parse((await redis.hget(key, kind)) ?? 'null')).data
       // The first batch of a kind pays for memory that later ones find; it counts only until there is a second.
       const share = earlier && earlier.batches > 1 ? NEWEST_SHARE : 1
-      const mix = (name: 'stepMs' | 'restMs') =>
-        earlier ? earlier[name] + share * (measured[name] - earlier[name]) : measured[name]
+      const mix = (now: number, before = now) => before + share * (now - before)
       const batches = (earlier?.batches ?? 0) + 1
-      const times: BatchTimes = { stepMs: mix('stepMs'), restMs: mix('restMs'), batches }
+      const times: BatchTimes = {
+        stepMs: mix(stepsMs / steps.length, earlier?.stepMs),
+        restMs: mix(restMs, earlier?.restMs),
+        encodeImageMs:
+          encodeImage === undefined ? earlier?.encodeImageMs : mix(encodeImage, earlier?.encodeImageMs),
+        batches,
+      }
       await redis.multi().hset(key, kind, JSON.stringify(times)).expire(key, TTL_SECONDS).exec()
     },
   }

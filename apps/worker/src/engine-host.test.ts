@@ -41,6 +41,20 @@ it('replaces one that has grown, and draws on with the new one', async () => {
   expect(recycled()).toBe(1)
 })
 
+it('counts on where the engine before left off', async () => {
+  const { host, engines } = await setUp([101, 60])
+  const caches = (hits: number, misses: number, bytes: number) => {
+    const one = { hits, misses, bytes, entries: 1, maxBytes: 100 }
+    return { caches: { embeddings: one, promptKeys: { ...one, hits: hits + 1 } } }
+  }
+  engines[0]!.stats = () => caches(3, 2, 50)
+  await host.recycleIfGrown()
+  engines[1]!.stats = () => caches(10, 20, 7)
+  const { embeddings, promptKeys } = host.stats().caches
+  expect(embeddings).toMatchObject({ hits: 13, misses: 22, bytes: 7 })
+  expect(promptKeys).toMatchObject({ hits: 15, misses: 22, bytes: 7 })
+})
+
 it('gives up when a new engine does not help', async () => {
   const { host } = await setUp([200, 150])
   await expect(host.recycleIfGrown()).rejects.toThrow(

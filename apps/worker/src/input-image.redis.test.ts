@@ -1,4 +1,4 @@
-import { type ImageJob, imageJobId, imagesQueueName, inputImageKey } from '@sdcpu/contract'
+import { batchTimesKey, type ImageJob, imageJobId, imagesQueueName, inputImageKey } from '@sdcpu/contract'
 import { readPicture } from '@sdcpu/diffusion'
 import { Queue } from 'bullmq'
 import fastify from 'fastify'
@@ -49,7 +49,9 @@ async function draw(jobs: { id: string; file?: Buffer; strength?: number }[]) {
     { timeout: 10_000 },
   )
   const reasonOf = async (id: string) => (await queue.getJob(imageJobId(id, 0)))?.failedReason
-  return { engine, reasonOf }
+  const timesOf = async (kind: string) =>
+    JSON.parse((await redis.hget(batchTimesKey(prefix, 'demo'), kind)) ?? '{}')
+  return { engine, reasonOf, timesOf }
 }
 
 it('hands the engine the image fitted to the size, in batches of one strength', async () => {
@@ -68,6 +70,20 @@ it('hands the engine the image fitted to the size, in batches of one strength', 
   const { rgb } = await readPicture(RED, SIZE)
   expect(Buffer.compare((fox!.image as { rgb: Uint8Array }).rgb, rgb)).toBe(0)
   expect(drawn.find(({ prompt }) => prompt === 'cat')).not.toHaveProperty('image')
+})
+
+it('measures the time to encode images apart, and keeps it when a batch without any follows', async () => {
+  const { timesOf } = await draw([
+    { id: 'owl', file: RED, strength: 1 },
+    { id: 'cat' },
+    { id: 'fox', file: RED, strength: 0.5 },
+    { id: 'dog', file: RED, strength: 0.5 },
+  ])
+  const patient = { timeout: 10_000 }
+  await vi.waitFor(async () => expect(await timesOf('64x64 1 1')).toMatchObject({ batches: 2 }), patient)
+  await vi.waitFor(async () => expect(await timesOf('64x64 1 2')).toMatchObject({ batches: 1 }), patient)
+  for (const kind of ['64x64 1 1', '64x64 1 2'])
+    expect(await timesOf(kind)).toMatchObject({ stepMs: 1, encodeImageMs: 30 })
 })
 
 it('gives up a damaged image and one that is gone at once, and draws their batch mates', async () => {

@@ -1,6 +1,6 @@
-import type { StageTimings } from '@sdcpu/diffusion'
+import type { EngineStats, StageTimings } from '@sdcpu/diffusion'
 import type { FastifyInstance } from 'fastify'
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640]
 
@@ -18,8 +18,8 @@ export type Metrics = {
   engineRestarts: Counter<'reason'>
 }
 
-/** Counts what the worker does and adds `/metrics`. */
-export function addMetrics(app: FastifyInstance): Metrics {
+/** Counts what the worker does and adds `/metrics`; `engineStats` has nothing until there is an engine. */
+export function addMetrics(app: FastifyInstance, engineStats: () => EngineStats | undefined): Metrics {
   const registry = new Registry()
   const own = { registers: [registry] }
   collectDefaultMetrics({ register: registry })
@@ -61,6 +61,7 @@ export function addMetrics(app: FastifyInstance): Metrics {
     help: 'CPU time that went into images nobody got, canceled or failed, by their share of the batch',
   })
   let cpu = process.cpuUsage()
+  addCacheMetrics(registry, engineStats)
 
   return {
     recordBatch({ ms, timings, steps: asked, batchMaxSize, waitMs, canceled }) {
@@ -86,8 +87,42 @@ export function addMetrics(app: FastifyInstance): Metrics {
     engineRestarts: new Counter({
       ...own,
       name: 'sd_engine_restarts_total',
-      help: 'Engines started after the first, by why: memory or crash',
+      help: 'Engines replaced between two batches, by why: memory',
       labelNames: ['reason'],
     }),
   }
+}
+
+/** The engine counts on its own thread; what it says is read when Prometheus asks. */
+function addCacheMetrics(registry: Registry, engineStats: () => EngineStats | undefined): void {
+  const caches = () => {
+    const kept = engineStats()?.caches
+    if (!kept) return []
+    return [
+      { cache: 'embeddings', ...kept.embeddings },
+      { cache: 'cross_attention', ...kept.promptKeys },
+    ]
+  }
+  new Counter({
+    registers: [registry],
+    name: 'sd_prompt_cache_lookups_total',
+    help: 'Prompts looked up among those the engine has kept, by cache (embeddings, cross_attention) and outcome',
+    labelNames: ['cache', 'outcome'],
+    collect() {
+      this.reset()
+      for (const { cache, hits, misses } of caches()) {
+        this.inc({ cache, outcome: 'hit' }, hits)
+        this.inc({ cache, outcome: 'miss' }, misses)
+      }
+    },
+  })
+  new Gauge({
+    registers: [registry],
+    name: 'sd_prompt_cache_bytes',
+    help: 'Memory that what the engine keeps of prompts takes, by cache',
+    labelNames: ['cache'],
+    collect() {
+      for (const { cache, bytes } of caches()) this.set({ cache }, bytes)
+    },
+  })
 }

@@ -86,6 +86,7 @@ it('announces its model and is ready, which /readyz says', async () => {
     ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 64, sizes: ['64x64'] },
     ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
     timestepSpacing: 'trailing',
+    drawsFromImage: true,
     licence: { id: 'mit', link: 'https://opensource.org/license/mit' },
   })
   expect(await redis.smembers(modelNamesKey(prefix))).toEqual(['demo'])

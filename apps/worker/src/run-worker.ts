@@ -31,7 +31,7 @@ export async function runWorker(
   const redis = connectRedis(config, { patience: 'endless' })
   const health = buildHealth({ redis, waitingFor: () => waitingFor, logLevel: config.LOG_LEVEL })
   const { log } = health
-  const metrics = addMetrics(health)
+  const metrics = addMetrics(health, () => engine?.stats())
   redis.on('error', ({ message }) => log.warn(`Redis connection: ${message}`))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal))
 

@@ -7,6 +7,8 @@ export const BatchTimes = z.object({
   stepMs: z.number(),
   /** Milliseconds of everything else: prompts, decoding, files. */
   restMs: z.number(),
+  /** Milliseconds more where the batch begins with pictures, to encode them; absent before there was one. */
+  encodeImageMs: z.number().optional(),
   /** How many batches were measured. */
   batches: z.int().default(1),
 })

@@ -18,6 +18,8 @@ export const ModelDescription = z.object({
   defaultGuidance: z.number(),
   defaultSampler: z.enum(SAMPLER_NAMES),
   timestepSpacing: z.enum(TIMESTEP_SPACINGS),
+  /** Whether it also draws from a picture; not told by older workers. */
+  drawsFromImage: z.boolean().optional().describe('Whether requests may have an `image` to begin with.'),
   /** Absent where the model's source names none. */
   licence: z
     .object({ id: z.string(), link: z.string().optional(), notice: z.string().optional() })

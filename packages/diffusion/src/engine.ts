@@ -87,6 +87,8 @@ export type ModelInfo = {
   /** Size it was trained for, in pixels. */
   nativeSize: number
   recommended: Recommended
+  /** Whether it has an encoder, which drawing from an image takes. */
+  drawsFromImage: boolean
   licence?: Licence
 }
 

@@ -166,6 +166,10 @@ function checkCpu({ name, cpuClass: made }: Manifest, here: CpuClass | undefined
 }
 
 /** What the model says of itself to those who ask for pictures. */
-export function describeModel({ name, plan, recommended, licence }: Manifest): ModelInfo {
-  return { name, plan, nativeSize: recommended.sizes[0]!.width, recommended, ...(licence && { licence }) }
+export function describeModel({ name, plan, recommended, graphs, licence }: Manifest): ModelInfo {
+  return {
+    ...{ name, plan, nativeSize: recommended.sizes[0]!.width, recommended },
+    drawsFromImage: graphs.encoder.length > 0,
+    ...(licence && { licence }),
+  }
 }

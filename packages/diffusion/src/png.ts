@@ -21,6 +21,8 @@ export type PictureParameters = {
 }
 
 const SIGNATURE_AND_HEADER_BYTES = 8 + 25 // text may stand anywhere after IHDR, which has a fixed size
+// After the keyword of an iTXt chunk and its end: not compressed (two bytes), no language, no translated keyword.
+const INTERNATIONAL_HEAD = '\0\0\0\0\0'
 const KEYWORD = 'parameters' // where AUTOMATIC1111 and its successors look
 
 /**
@@ -61,6 +63,17 @@ export function formatParameters(parameters: PictureParameters): string {
   return [prompt, ...(negativePrompt ? [`Negative prompt: ${negativePrompt}`] : []), line].join('\n')
 }
 
+/** Reads the text that `encodePng` wrote; nothing from other files. */
+export function readPngParameters(png: Uint8Array): string | undefined {
+  const view = Buffer.from(png.buffer, png.byteOffset, png.byteLength).subarray(SIGNATURE_AND_HEADER_BYTES)
+  const body = view.subarray(8, 8 + view.readUInt32BE(0))
+  const type = view.toString('latin1', 4, 8)
+  if (body.toString('latin1', 0, KEYWORD.length + 1) !== `${KEYWORD}\0`) return undefined
+  if (type === 'tEXt') return body.toString('latin1', KEYWORD.length + 1)
+  if (type === 'iTXt') return body.toString('utf8', KEYWORD.length + INTERNATIONAL_HEAD.length)
+  return undefined
+}
+
 // Readers split the line at commas and colons, and take JSON strings for values that hold some.
 function quote(value: string): string {
   return /[,:\n"]/.test(value) ? JSON.stringify(value) : value
@@ -71,8 +84,7 @@ function textChunk(keyword: string, text: string): Uint8Array {
   const clean = text.replaceAll('\0', '') // both kinds forbid NUL, which ends a keyword
   const latin1 = Buffer.from(`${keyword}\0${clean}`, 'latin1')
   if (latin1.toString('latin1') === `${keyword}\0${clean}`) return chunk('tEXt', latin1)
-  // After the keyword: not compressed (two bytes), no language, no translated keyword.
-  return chunk('iTXt', Buffer.from(`${keyword}\0\0\0\0\0${clean}`, 'utf8'))
+  return chunk('iTXt', Buffer.from(`${keyword}${INTERNATIONAL_HEAD}${clean}`, 'utf8'))
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {

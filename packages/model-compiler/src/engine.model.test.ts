@@ -39,7 +39,7 @@ const input = (changes: Partial<ImageInput> = {}): ImageInput => ({
 
 it('says what the model is', () => {
   expect(engine.model).toEqual({
-    ...{ name: 'twolevels', plan: 'fp32', nativeSize: 64 },
+    ...{ name: 'twolevels', plan: 'fp32', nativeSize: 64, drawsFromImage: true },
     recommended: {
       ...{ family: 'turbo', steps: 4, maxSteps: 8, guidance: 1, sampler: 'euler_a' },
       ...{ timestepSpacing: 'trailing', sizes: [{ width: 64, height: 64 }] },

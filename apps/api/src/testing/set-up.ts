@@ -27,6 +27,7 @@ const DEMO: ModelDescription = {
   ...{ name: 'demo', plan: 'fp32', family: 'turbo', nativeSize: 256, sizes: ['256x256'] },
   ...{ defaultSteps: 2, maxSteps: 8, defaultGuidance: 1, defaultSampler: 'euler_a' },
   timestepSpacing: 'trailing',
+  drawsFromImage: true,
 }
 
 /**

@@ -1,35 +1,39 @@
+import type { ErrorCode } from '@sdcpu/contract'
 import { ApiError } from './api/call-api.ts'
+import { readFault } from './read-fault.ts'
 import type { Texts } from './texts/en.ts'
 
 export type ErrorWords = { title: string; hint: string; canRetry: boolean; retryAfterSeconds: number }
 
+// The service cannot do it now; the same request may fare better in a while.
+const BUSY: ErrorCode[] = [
+  'unavailable',
+  'model_not_ready',
+  'rate_limited',
+  'queue_full',
+  'deadline_exceeded',
+  'internal',
+]
+// The request is over, and the same one can be made anew.
+const OVER: ErrorCode[] = ['image_not_found', 'expired', 'canceled', 'generation_failed']
+
 /** Turns any error into words for the person at the page: what happened, and what to do. */
 export function describeError(error: unknown, texts: Texts): ErrorWords {
-  const words = texts.errors
-  if (!(error instanceof ApiError))
-    return { ...words.internal(undefined), canRetry: true, retryAfterSeconds: 0 }
-  const retryAfterSeconds = error.retryAfterSeconds ?? 0
-  // A newer API may know more codes than this page.
-  switch (error.code as string) {
-    case 'unavailable':
-      return { ...words.unavailable, canRetry: true, retryAfterSeconds }
-    case 'model_not_ready':
-      return { ...words.modelNotReady, canRetry: true, retryAfterSeconds }
-    case 'rate_limited':
-      return { ...words.rateLimited, canRetry: true, retryAfterSeconds }
-    case 'queue_full':
-      return { ...words.queueFull, canRetry: true, retryAfterSeconds }
-    case 'deadline_exceeded':
-      return { ...words.tooLate, canRetry: true, retryAfterSeconds }
-    case 'image_not_found':
-    case 'expired':
-      return { ...words.gone, canRetry: true, retryAfterSeconds: 0 }
-    case 'generation_failed':
-      return { ...words.failed(error.requestId), canRetry: true, retryAfterSeconds: 0 }
-    case 'internal':
-      return { ...words.internal(error.requestId), canRetry: true, retryAfterSeconds }
-    default:
-      // What else the API refuses is the request's fault, and its message says which.
-      return { title: words.refused.title, hint: error.message, canRetry: false, retryAfterSeconds: 0 }
+  const {
+    code,
+    message,
+    requestId,
+    category,
+    retryAfterSeconds = 0,
+  } = error instanceof ApiError ? error : new ApiError('internal', '')
+  // A newer API may know more codes than this page: then its own words, which are English, are better than none.
+  if (!Object.hasOwn(texts.errors, code))
+    return { title: texts.refused, hint: message, canRetry: false, retryAfterSeconds: 0 }
+  const words = texts.errors[code]({ message, fault: readFault(message), requestId, category })
+  const isBusy = BUSY.includes(code)
+  return {
+    ...words,
+    canRetry: isBusy || OVER.includes(code),
+    retryAfterSeconds: isBusy ? retryAfterSeconds : 0,
   }
 }

@@ -32,6 +32,7 @@ export function createEngineDouble({
       name: 'double',
       plan: 'fp32',
       nativeSize: 64,
+      drawsFromImage: true,
       recommended: {
         ...{
           family: 'turbo',
@@ -75,9 +76,10 @@ export function createEngineDouble({
   }
 }
 
-function toImage({ prompt, negativePrompt, seed, width, height, steps }: ImageInput): DrawnImage {
+function toImage({ prompt, negativePrompt, seed, width, height, steps, image }: ImageInput): DrawnImage {
   const timingsMs = {
     encodePrompts: 1,
+    ...(image && { encodeImage: 30 }),
     steps: Array.from({ length: steps }, () => 1),
     decode: 1,
     encodePng: 1,

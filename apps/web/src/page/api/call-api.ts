@@ -14,16 +14,19 @@ export class ApiError extends Error {
   readonly code: ErrorCode
   readonly retryAfterSeconds: number | undefined
   readonly requestId: string | undefined
+  /** Why a safety service refused. */
+  readonly category: string | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    details: { retryAfterSeconds?: number; requestId?: string; cause?: unknown } = {},
+    details: { retryAfterSeconds?: number; requestId?: string; category?: string; cause?: unknown } = {},
   ) {
     super(message, { cause: details.cause })
     this.code = code
     this.retryAfterSeconds = details.retryAfterSeconds
     this.requestId = details.requestId
+    this.category = details.category
   }
 }
 
@@ -91,8 +94,8 @@ async function send(path: string, init: Call): Promise<Response> {
 function toApiError(response: Response, body: unknown): ApiError {
   const retryAfterSeconds = Number(response.headers.get('retry-after')) || undefined
   if (isErrorBody(body)) {
-    const { code, message, requestId } = body.error
-    return new ApiError(code, message, { retryAfterSeconds, requestId })
+    const { code, message, requestId, category } = body.error
+    return new ApiError(code, message, { retryAfterSeconds, requestId, category })
   }
   // Not the API's own words: something between it and this page answered.
   const isGateway = response.ok || [502, 503, 504].includes(response.status)

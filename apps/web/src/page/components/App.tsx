@@ -1,12 +1,15 @@
+import type { Image } from '@sdcpu/contract'
 import { useMemo, useRef, useState } from 'react'
 import { toSubmission, useCreateImages } from '../api/create-images.ts'
 import { useRecovery } from '../api/list-images.ts'
 import { useModels } from '../api/list-models.ts'
-import { type Draft, type ImagesInput, readDraft } from '../draft/read-draft.ts'
+import { type ImagesInput, modelOf, readDraft } from '../draft/read-draft.ts'
 import { useDraft } from '../draft/use-draft.ts'
-import { type PictureRef, picturesOf, toDraft } from '../gallery/entry.ts'
+import { type Entry, type PictureRef, picturesOf, toDraft } from '../gallery/entry.ts'
+import { useGalleryStore } from '../gallery/gallery-context.ts'
 import { useEntries, useEntry, useFollow, useGallery } from '../gallery/use-gallery.ts'
 import { useRemoval } from '../gallery/use-removal.ts'
+import { useInputPicture } from '../input/use-input-picture.ts'
 import { useDocumentLanguage, useTexts } from '../texts/use-texts.ts'
 import { useTitle } from '../use-title.ts'
 import { Comparison } from './Comparison.tsx'
@@ -29,6 +32,8 @@ export function App() {
   const [compared, setCompared] = useState<PictureRef[]>()
   const stage = useRef<HTMLElement>(null)
   const { data: models = [] } = useModels()
+  const store = useGalleryStore()
+  const start = useInputPicture()
   const create = useCreateImages()
   const removal = useRemoval()
   const ids = useGallery()
@@ -38,27 +43,39 @@ export function App() {
   useDocumentLanguage()
   useTitle(newest)
 
-  function generate(input: ImagesInput) {
-    create.mutate(toSubmission(input))
+  function generate(input: ImagesInput, picture = start.picture?.bytes) {
+    create.mutate(toSubmission(input, picture))
     bringIntoView(stage.current)
   }
 
-  function reuse(next: Draft) {
-    setDraft(next)
+  async function reuse(entry: Entry, image?: Image) {
+    setDraft(toDraft(entry, image))
+    bringIntoView(document.getElementById('prompt'))
+    start.clear()
+    if (entry.resource.request.strength !== undefined) await start.choose(await store.getInput(entry.id))
+  }
+
+  async function drawAgain(entry: Entry) {
+    const again = { ...toDraft(entry), seed: '' }
+    const picture = again.strength === undefined ? undefined : await store.getInput(entry.id)
+    // What it began with is no longer there: the form says so.
+    if (again.strength !== undefined && !picture) return reuse(entry)
+    const model = models.find(({ name }) => name === again.model)
+    const read = readDraft(again, model, picture !== undefined)
+    if ('input' in read) generate(read.input, picture)
+  }
+
+  async function startFrom({ entry, image }: PictureRef) {
+    await start.choose(await store.getPicture(entry.id, image.index))
+    setDraft((now) => ({ ...now, prompt: now.prompt || entry.resource.request.prompt }))
     bringIntoView(document.getElementById('prompt'))
   }
 
   const actions: PageActions = {
-    reuse,
+    reuse: (entry, image) => void reuse(entry, image),
+    startFrom: modelOf(draft, models)?.drawsFromImage ? (picture) => void startFrom(picture) : undefined,
     keepSeed: (seed) => setDraft((now) => ({ ...now, seed: String(seed) })),
-    drawAgain(entry) {
-      const again = { ...toDraft(entry), seed: '' }
-      const read = readDraft(
-        again,
-        models.find(({ name }) => name === again.model),
-      )
-      if ('input' in read) generate(read.input)
-    },
+    drawAgain: (entry) => void drawAgain(entry),
     open: setViewed,
     compare: setCompared,
     remove: (ids) => void removal.remove(ids),
@@ -79,6 +96,7 @@ export function App() {
               onDraft={setDraft}
               onGenerate={generate}
               models={models}
+              start={start}
               lastSeed={useEntry(newest ?? '').entry?.resource.request.seed}
               isSending={create.isPending}
               failure={failureOf(create)}

@@ -5,19 +5,23 @@ import {
   type DraftFaults,
   type ImagesInput,
   MAX_PROMPT_CHARACTERS,
+  modelOf,
   readDraft,
 } from '../draft/read-draft.ts'
 import { examplePrompts } from '../example-prompts.ts'
+import type { InputChoice } from '../input/use-input-picture.ts'
 import { useTexts } from '../texts/use-texts.ts'
 import { FailureNotice } from './FailureNotice.tsx'
 import { Dices } from './icons.ts'
 import { Settings } from './Settings.tsx'
+import { StartPicture } from './StartPicture.tsx'
 
 type ComposerProps = {
   draft: Draft
   onDraft: (draft: Draft) => void
   onGenerate: (input: ImagesInput) => void
   models: Model[]
+  start: InputChoice
   /** The seed of the newest picture, which a press on the lock keeps. */
   lastSeed: number | undefined
   isSending: boolean
@@ -26,11 +30,11 @@ type ComposerProps = {
 
 /** The form: prompt, settings, button. */
 export function Composer(props: ComposerProps) {
-  const { draft, onDraft, onGenerate, models, lastSeed, isSending, failure } = props
+  const { draft, onDraft, onGenerate, models, start, lastSeed, isSending, failure } = props
   const texts = useTexts()
   const form = useRef<HTMLFormElement>(null)
   const [faults, setFaults] = useState<DraftFaults>({})
-  const model = models.find(({ name }) => name === draft.model) ?? models[0]
+  const model = modelOf(draft, models)
   useSubmitKey(form)
 
   function change(part: Partial<Draft>) {
@@ -41,7 +45,7 @@ export function Composer(props: ComposerProps) {
   function submit(event: FormEvent) {
     event.preventDefault()
     if (isSending) return
-    const read = readDraft(draft, model)
+    const read = readDraft(draft, model, start.picture !== undefined)
     if ('input' in read) {
       setFaults({})
       return onGenerate(read.input)
@@ -84,6 +88,7 @@ export function Composer(props: ComposerProps) {
       <p id="prompt-hint" className="hint">
         {texts.promptLanguageHint}
       </p>
+      {model?.drawsFromImage && <StartPicture choice={start} draft={draft} onChange={change} model={model} />}
       <Settings
         draft={draft}
         onChange={change}

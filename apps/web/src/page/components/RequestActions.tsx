@@ -4,13 +4,13 @@ import { type Entry, fileName, picturesOf, toDraft } from '../gallery/entry.ts'
 import { usePicture } from '../gallery/use-picture.ts'
 import { useTexts } from '../texts/use-texts.ts'
 import { CopyButton } from './CopyButton.tsx'
-import { Columns2, Download, RefreshCw, Settings2 } from './icons.ts'
+import { Columns2, Download, ImageUp, RefreshCw, Settings2 } from './icons.ts'
 import { usePageActions } from './page-actions.ts'
 
 /** What can be done with a request that is over. */
 export function RequestActions({ entry }: { entry: Entry }) {
   const texts = useTexts()
-  const { reuse, drawAgain, compare } = usePageActions()
+  const { reuse, drawAgain, compare, startFrom } = usePageActions()
   const pictures = picturesOf([entry])
   const [only] = pictures
   return (
@@ -26,10 +26,16 @@ export function RequestActions({ entry }: { entry: Entry }) {
         </button>
       )}
       {only && pictures.length === 1 && <DownloadLink picture={only} />}
-      <button type="button" className="button" onClick={() => reuse(toDraft(entry))}>
+      <button type="button" className="button" onClick={() => reuse(entry)}>
         <Settings2 aria-hidden />
         {texts.reuse}
       </button>
+      {startFrom && only && pictures.length === 1 && (
+        <button type="button" className="button" onClick={() => startFrom(only)}>
+          <ImageUp aria-hidden />
+          {texts.startFrom}
+        </button>
+      )}
       <CopyButton link={toLink(toDraft(entry))} />
     </div>
   )

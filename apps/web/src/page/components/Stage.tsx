@@ -143,5 +143,5 @@ function frameSize({ request, images }: ImagesResource): CSSProperties {
 function failureOf({ status, images, id }: ImagesResource): ApiError | undefined {
   if (status !== 'failed') return undefined
   const error = images.find((image) => image.error)?.error
-  return error && new ApiError(error.code, error.message, { requestId: id })
+  return error && new ApiError(error.code, error.message, { requestId: id, category: error.category })
 }

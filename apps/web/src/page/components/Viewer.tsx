@@ -2,10 +2,11 @@ import { useEffect } from 'react'
 import { toLink } from '../draft/draft-link.ts'
 import { type PictureRef, pictureKey, toDraft } from '../gallery/entry.ts'
 import { drawnInSeconds, settingsOf } from '../gallery/settings-of.ts'
+import { useInputUrl } from '../gallery/use-picture.ts'
 import { useLanguage, useTexts } from '../texts/use-texts.ts'
 import { CopyButton } from './CopyButton.tsx'
 import { Dialog } from './Dialog.tsx'
-import { ChevronLeft, ChevronRight, Lock, RefreshCw, Settings2, Trash2 } from './icons.ts'
+import { ChevronLeft, ChevronRight, ImageUp, Lock, RefreshCw, Settings2, Trash2 } from './icons.ts'
 import { usePageActions } from './page-actions.ts'
 import { DownloadLink } from './RequestActions.tsx'
 import { KeptPicture } from './Tile.tsx'
@@ -50,6 +51,7 @@ function Details({ picture }: { picture: PictureRef }) {
   return (
     <>
       <p className="viewer-prompt">{picture.entry.resource.request.prompt}</p>
+      {picture.entry.resource.request.strength !== undefined && <StartedFrom id={picture.entry.id} />}
       <dl className="details">
         {settingsOf(picture).map(({ name, value }) => (
           <Detail key={name} name={texts.detail[name]} value={value} />
@@ -69,6 +71,20 @@ function Details({ picture }: { picture: PictureRef }) {
   )
 }
 
+/** What a request began with, as long as it is kept. */
+function StartedFrom({ id }: { id: string }) {
+  const texts = useTexts()
+  const url = useInputUrl(id)
+  return (
+    url && (
+      <figure className="started-from">
+        <figcaption className="hint">{texts.startedFrom}</figcaption>
+        <img src={url} alt={texts.startPicture} />
+      </figure>
+    )
+  )
+}
+
 function Detail({ name, value }: { name: string; value: string }) {
   return (
     <div>
@@ -80,9 +96,8 @@ function Detail({ name, value }: { name: string; value: string }) {
 
 function ViewerActions({ picture, onClose }: { picture: PictureRef; onClose: () => void }) {
   const texts = useTexts()
-  const { reuse, keepSeed, drawAgain, remove } = usePageActions()
+  const { reuse, keepSeed, drawAgain, startFrom, remove } = usePageActions()
   const { entry, image } = picture
-  const draft = toDraft(entry, image)
   const closing = (act: () => void) => () => {
     onClose()
     act()
@@ -90,8 +105,8 @@ function ViewerActions({ picture, onClose }: { picture: PictureRef; onClose: () 
   return (
     <div className="actions">
       <DownloadLink picture={picture} />
-      <CopyButton link={toLink(draft)} />
-      <button type="button" className="button" onClick={closing(() => reuse(draft))}>
+      <CopyButton link={toLink(toDraft(entry, image))} />
+      <button type="button" className="button" onClick={closing(() => reuse(entry, image))}>
         <Settings2 aria-hidden />
         {texts.reuse}
       </button>
@@ -103,6 +118,12 @@ function ViewerActions({ picture, onClose }: { picture: PictureRef; onClose: () 
         <RefreshCw aria-hidden />
         {texts.again}
       </button>
+      {startFrom && (
+        <button type="button" className="button" onClick={closing(() => startFrom(picture))}>
+          <ImageUp aria-hidden />
+          {texts.startFrom}
+        </button>
+      )}
       <button type="button" className="button" onClick={closing(() => remove([entry.id]))}>
         <Trash2 aria-hidden />
         {texts.remove}

@@ -12,6 +12,7 @@ const FULL: Draft = {
   sampler: 'dpmpp_sde_karras',
   guidance: 1.5,
   negativePrompt: 'rain + fog',
+  strength: 0.35,
 }
 
 describe('a link', () => {

@@ -1,7 +1,7 @@
 import { type Draft, EMPTY_DRAFT } from './read-draft.ts'
 
 const TEXTS = ['prompt', 'seed', 'size', 'model', 'sampler', 'negativePrompt'] as const
-const NUMBERS = ['steps', 'guidance'] as const
+const NUMBERS = ['steps', 'guidance', 'strength'] as const
 const MAX_COUNT = 4 // as many as the form offers
 
 /**

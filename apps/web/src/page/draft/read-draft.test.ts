@@ -15,10 +15,12 @@ const MODEL: Model = {
   maxSteps: 8,
   defaultGuidance: 0,
   defaultSampler: 'euler_a',
+  drawsFromImage: true,
   isDefault: true,
   status: 'ready',
 }
-const read = (part: Partial<Draft>, model?: Model) => readDraft({ ...EMPTY_DRAFT, ...part }, model)
+const read = (part: Partial<Draft>, model?: Model, hasPicture?: boolean) =>
+  readDraft({ ...EMPTY_DRAFT, ...part }, model, hasPicture)
 
 describe('readDraft', () => {
   it("leaves out what stays the model's own, and a seed that is to be drawn", () => {
@@ -48,6 +50,26 @@ describe('readDraft', () => {
   it.each([0, 1, undefined])('keeps back a negative prompt that guidance %s would ignore', (guidance) => {
     const result = read({ prompt: 'a fox', guidance, negativePrompt: 'rain' }, MODEL)
     expect('input' in result && result.input).not.toHaveProperty('negativePrompt')
+  })
+
+  it.each([
+    ['with a picture, the strength that was chosen', { strength: 0.8 }, MODEL, true, 0.8],
+    ['with a picture, one half where none was', {}, MODEL, true, 0.5],
+    ['enough strength to draw a step', { strength: 0.1, steps: 2 }, MODEL, true, 0.5],
+    ["enough for the model's own steps", {}, { ...MODEL, defaultSteps: 1 }, true, 1],
+    ['no strength without a picture', { strength: 0.8 }, MODEL, false, undefined],
+    [
+      'none to a model that draws from none',
+      { strength: 0.8 },
+      { ...MODEL, drawsFromImage: false },
+      true,
+      undefined,
+    ],
+    ['none to a model that does not tell', {}, { ...MODEL, drawsFromImage: undefined }, true, undefined],
+    ['none while no model tells', {}, undefined, true, undefined],
+  ])('sends %s', (_, part, model, hasPicture, strength) => {
+    const result = read({ prompt: 'a fox', ...part }, model, hasPicture)
+    expect('input' in result && result.input.strength).toBe(strength)
   })
 
   it('names no model that is no longer there', () => {

@@ -1,9 +1,19 @@
 import { type CreateImages, type Model, SAMPLERS, type SamplerName } from '@sdcpu/contract'
+import { effectiveStrength } from '../input/strength.ts'
 
 /** A request as the form can make it. */
 export type ImagesInput = Pick<
   CreateImages,
-  'prompt' | 'n' | 'seed' | 'size' | 'steps' | 'model' | 'sampler' | 'guidance' | 'negativePrompt'
+  | 'prompt'
+  | 'n'
+  | 'seed'
+  | 'size'
+  | 'steps'
+  | 'model'
+  | 'sampler'
+  | 'guidance'
+  | 'negativePrompt'
+  | 'strength'
 >
 
 /** What stands in the form, as typed. Empty text and `undefined` stand for the model's own, or a random seed. */
@@ -17,6 +27,8 @@ export type Draft = {
   sampler: string
   guidance: number | undefined
   negativePrompt: string
+  /** Only counts where there is a picture to begin with. */
+  strength: number | undefined
 }
 
 /** Fields that cannot be sent as they are. */
@@ -32,16 +44,21 @@ export const EMPTY_DRAFT: Draft = {
   sampler: '',
   guidance: undefined,
   negativePrompt: '',
+  strength: undefined,
 }
 
 // The API's own limits; a test compares them with the contract's, whose values would bring zod into the page.
 export const MAX_SEED = 2 ** 32 - 1
 export const MAX_PROMPT_CHARACTERS = 2000
 
-/** Turns the form into a request of what `model` offers, or says which fields stand in the way. */
+/**
+ * Turns the form into a request of what `model` offers, or says which fields stand in the way. With a picture to begin
+ * with, where the model draws from one, the request has a strength, and only then.
+ */
 export function readDraft(
   draft: Draft,
   model: Model | undefined,
+  hasPicture = false,
 ): { input: ImagesInput } | { faults: DraftFaults } {
   const prompt = draft.prompt.trim()
   const seed = readSeed(draft.seed)
@@ -59,13 +76,23 @@ export function readDraft(
       ...(draft.size && { size: draft.size }),
       ...(draft.steps !== undefined && { steps: draft.steps }),
       ...readAdvanced(draft, model),
+      ...(hasPicture && model?.drawsFromImage && { strength: strengthOf(draft, model) }),
     },
   }
+}
+
+/** The model that draws: the one named, or else the first there is. */
+export function modelOf(draft: Draft, models: Model[]): Model | undefined {
+  return models.find(({ name }) => name === draft.model) ?? models[0]
 }
 
 /** A negative prompt needs guidance above 1; it is not sent where it would be without effect. */
 export function usesNegativePrompt(draft: Draft, model: Model | undefined): boolean {
   return (draft.guidance ?? model?.defaultGuidance ?? 0) > 1
+}
+
+function strengthOf({ strength, steps }: Draft, model: Model): number {
+  return effectiveStrength(strength, steps ?? model.defaultSteps)
 }
 
 function readAdvanced(draft: Draft, model: Model | undefined): Partial<ImagesInput> {

@@ -76,6 +76,17 @@ describe('a store that outlives nothing', () => {
     expect((await store.list()).map(({ id }) => id)).toEqual(['b'])
     expect(await store.getPicture('a', 0)).toBeUndefined()
   })
+
+  it('keeps what the last fifty requests began with, and forgets it with them', async () => {
+    const store = createPassingStore()
+    for (let i = 0; i < 60; i++) await store.putInput(`r${i}`, new Blob([String(i)]))
+    expect(await store.getInput('r9')).toBeUndefined()
+    expect(await (await store.getInput('r10'))?.text()).toBe('10')
+    await store.remove(['r10'])
+    await store.removeInput('r11')
+    expect(await store.getInput('r10')).toBeUndefined()
+    expect(await store.getInput('r11')).toBeUndefined()
+  })
 })
 
 function entryOf(id: string, images: Image[]): Entry {

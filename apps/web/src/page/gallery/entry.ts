@@ -66,6 +66,7 @@ export function toDraft({ resource: { request, images } }: Entry, image?: Image)
     sampler: request.sampler ?? '',
     guidance: request.guidance,
     negativePrompt: request.negativePrompt ?? '',
+    strength: request.strength,
   }
 }
 

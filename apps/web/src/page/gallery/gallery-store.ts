@@ -2,13 +2,16 @@ import { type DBSchema, deleteDB, type IDBPDatabase, openDB } from 'idb'
 import type { Entry } from './entry.ts'
 
 const NAME = 'gallery'
-const VERSION = 1
+const VERSION = 2 // 1 had no inputs
 // About a gigabyte of the largest pictures; browsers allow that, and nobody scrolls further back.
 const MAX_ENTRIES = 500
+// Of a megabyte at most each. Those of older requests are let go first: they are the part that nobody looks at.
+const MAX_INPUTS = 50
 
 interface Schema extends DBSchema {
   entries: { key: string; value: Entry; indexes: { startedAtMs: number } }
   pictures: { key: [id: string, index: number]; value: Blob }
+  inputs: { key: string; value: { bytes: Blob; keptAtMs: number }; indexes: { keptAtMs: number } }
 }
 
 /** What is kept of the requests made in this browser: how each stands, and its pictures' bytes. */
@@ -20,7 +23,12 @@ export type GalleryStore = {
   put(entry: Entry): Promise<void>
   getPicture(id: string, index: number): Promise<Blob | undefined>
   putPicture(id: string, index: number, bytes: Blob): Promise<void>
-  /** Forgets entries and their pictures. */
+  /** The picture that a request began with, while it is kept. */
+  getInput(id: string): Promise<Blob | undefined>
+  /** Keeps such a picture; beyond fifty the oldest go. */
+  putInput(id: string, bytes: Blob): Promise<void>
+  removeInput(id: string): Promise<void>
+  /** Forgets entries, their pictures and what they began with. */
   remove(ids: string[]): Promise<void>
 }
 
@@ -40,9 +48,12 @@ export function forgetEverything(): Promise<void> {
 
 function openDatabase(): Promise<IDBPDatabase<Schema>> {
   return openDB<Schema>(NAME, VERSION, {
-    upgrade(database) {
-      database.createObjectStore('entries', { keyPath: 'id' }).createIndex('startedAtMs', 'startedAtMs')
-      database.createObjectStore('pictures')
+    upgrade(database, from) {
+      if (from < 1) {
+        database.createObjectStore('entries', { keyPath: 'id' }).createIndex('startedAtMs', 'startedAtMs')
+        database.createObjectStore('pictures')
+      }
+      database.createObjectStore('inputs').createIndex('keptAtMs', 'keptAtMs')
     },
     // A newer page in another tab wants to change the database, or somebody to remove it: make way.
     blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
@@ -51,10 +62,11 @@ function openDatabase(): Promise<IDBPDatabase<Schema>> {
 
 function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
   async function remove(ids: string[]): Promise<void> {
-    const transaction = database.transaction(['entries', 'pictures'], 'readwrite')
+    const transaction = database.transaction(['entries', 'pictures', 'inputs'], 'readwrite')
     await Promise.all([
       ...ids.flatMap((id) => [
         transaction.objectStore('entries').delete(id),
+        transaction.objectStore('inputs').delete(id),
         // Every key that begins with the id: in the order of keys an array is behind all numbers.
         transaction.objectStore('pictures').delete(IDBKeyRange.bound([id], [id, []])),
       ]),
@@ -65,6 +77,21 @@ function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
   async function dropOldest(): Promise<void> {
     const ids = await database.getAllKeysFromIndex('entries', 'startedAtMs')
     if (ids.length > MAX_ENTRIES) await remove(ids.slice(0, ids.length - MAX_ENTRIES))
+  }
+
+  async function dropOldestInputs(): Promise<void> {
+    const ids = await database.getAllKeysFromIndex('inputs', 'keptAtMs')
+    for (const id of ids.slice(0, Math.max(0, ids.length - MAX_INPUTS))) await database.delete('inputs', id)
+  }
+
+  /** Puts something large on the disk, or where there is no room on it, into memory. */
+  async function putOrPass(put: () => Promise<unknown>, pass: () => Promise<void>): Promise<void> {
+    try {
+      await put()
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) throw error
+      await pass()
+    }
   }
 
   // What does not fit on the disk any more lives as long as the page.
@@ -82,13 +109,24 @@ function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
     async getPicture(id, index) {
       return (await database.get('pictures', [id, index])) ?? passing.getPicture(id, index)
     },
-    async putPicture(id, index, bytes) {
-      try {
-        await database.put('pictures', bytes, [id, index])
-      } catch (error) {
-        if (!(error instanceof DOMException && error.name === 'QuotaExceededError')) throw error
-        await passing.putPicture(id, index, bytes)
-      }
+    putPicture: (id, index, bytes) =>
+      putOrPass(
+        () => database.put('pictures', bytes, [id, index]),
+        () => passing.putPicture(id, index, bytes),
+      ),
+    async getInput(id) {
+      return (await database.get('inputs', id))?.bytes ?? passing.getInput(id)
+    },
+    async putInput(id, bytes) {
+      await putOrPass(
+        () => database.put('inputs', { bytes, keptAtMs: Date.now() }, id),
+        () => passing.putInput(id, bytes),
+      )
+      await dropOldestInputs()
+    },
+    async removeInput(id) {
+      await database.delete('inputs', id)
+      await passing.removeInput(id)
     },
     async remove(ids) {
       await remove(ids)
@@ -101,6 +139,7 @@ function createLastingStore(database: IDBPDatabase<Schema>): GalleryStore {
 export function createPassingStore(): GalleryStore {
   const entries = new Map<string, Entry>()
   const pictures = new Map<string, Blob>()
+  const inputs = new Map<string, Blob>()
   return {
     isLasting: false,
     async list() {
@@ -115,9 +154,22 @@ export function createPassingStore(): GalleryStore {
     async putPicture(id, index, bytes) {
       pictures.set(`${id}/${index}`, bytes)
     },
+    async getInput(id) {
+      return inputs.get(id)
+    },
+    async putInput(id, bytes) {
+      inputs.delete(id) // to be the newest
+      inputs.set(id, bytes)
+      const [oldest] = inputs.keys()
+      if (inputs.size > MAX_INPUTS && oldest) inputs.delete(oldest)
+    },
+    async removeInput(id) {
+      inputs.delete(id)
+    },
     async remove(ids) {
       for (const id of ids) {
         entries.delete(id)
+        inputs.delete(id)
         for (const key of pictures.keys()) if (key.startsWith(`${id}/`)) pictures.delete(key)
       }
     },

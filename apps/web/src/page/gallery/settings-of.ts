@@ -16,6 +16,7 @@ export function settingsOf({ entry, image }: PictureRef): Setting[] {
       image.width && image.height ? showSize(`${image.width}x${image.height}`) : showSize(request.size),
     ],
     ['steps', image.steps],
+    ['strength', request.strength],
     ['sampler', request.sampler && SAMPLERS[request.sampler][0]],
     ['guidance', request.guidance],
     ['negativePrompt', request.negativePrompt],

@@ -13,7 +13,19 @@ export function usePicture(id: string, index: number): { url: string | null | un
   return { url: bytes === null ? null : url, mediaType: bytes?.type ?? '' }
 }
 
-function useObjectUrl(bytes: Blob | null | undefined): string | undefined {
+/** Address of the picture that a request began with; nothing where it is not kept, or none. */
+export function useInputUrl(id: string): string | undefined {
+  const store = useGalleryStore()
+  const { data } = useQuery({
+    queryKey: ['input', id],
+    queryFn: async () => (await store.getInput(id)) ?? null,
+    staleTime: 0, // it is let go sooner than the request
+  })
+  return useObjectUrl(data)
+}
+
+/** An address of bytes in memory, for as long as they are shown. */
+export function useObjectUrl(bytes: Blob | null | undefined): string | undefined {
   const [url, setUrl] = useState<string>()
   useEffect(() => {
     if (!bytes) return

@@ -5,7 +5,7 @@ import type { Entry } from './entry.ts'
 import { useGalleryStore } from './gallery-context.ts'
 import { addEntry, entryKey, removeEntries } from './use-gallery.ts'
 
-type Removed = { entry: Entry; pictures: [index: number, bytes: Blob][] }
+type Removed = { entry: Entry; pictures: [index: number, bytes: Blob][]; input: Blob | undefined }
 
 /**
  * Removes requests here and at the API, and can bring the last ones back into this browser until it is told to let
@@ -33,13 +33,14 @@ export function useRemoval() {
       const bytes = await store.getPicture(entry.id, index)
       if (bytes) pictures.push([index, bytes])
     }
-    return { entry, pictures }
+    return { entry, pictures, input: await store.getInput(entry.id) }
   }
 
   async function undo() {
     setRemoved(undefined)
-    for (const { entry, pictures } of removed?.toReversed() ?? []) {
+    for (const { entry, pictures, input } of removed?.toReversed() ?? []) {
       for (const [index, bytes] of pictures) await store.putPicture(entry.id, index, bytes)
+      if (input) await store.putInput(entry.id, input)
       await addEntry(client, store, { ...entry, isForgotten: true })
     }
   }

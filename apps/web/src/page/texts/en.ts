@@ -1,4 +1,5 @@
 import type { Progress } from '../progress.ts'
+import { errorsEn } from './errors-en.ts'
 
 /** Every word the page shows, in English. The shape that other languages fill. */
 export const en = {
@@ -24,6 +25,24 @@ export const en = {
   surprise: 'Surprise me',
   examplesTitle: 'Try one of these',
 
+  startPicture: 'Picture to start from',
+  startFromPicture: 'Start from a picture',
+  startHint: 'Drop or paste works too',
+  startDrop: 'Drop it to start from it',
+  startChosen: (size: string) => `Starting from a picture of ${size} pixels.`,
+  replaceStart: (size: string) => `Replace the picture to start from, ${size} pixels`,
+  removeStart: 'Start from no picture',
+  startFaults: {
+    unreadable: 'That is not a picture this browser can read.',
+    tooLarge: 'That file is too large; the limit is 40 MB.',
+    gone: 'The picture it started from is no longer kept in this browser. Choose it again, or start from none.',
+  },
+  strength: 'Strength',
+  strengthHint: (drawn: number, steps: number) =>
+    `Draws ${drawn} of ${steps} ${steps === 1 ? 'step' : 'steps'}. More keeps less of the picture.`,
+  startFrom: 'Start from this',
+  startedFrom: 'Started from',
+
   settings: 'Settings',
   shape: 'Shape',
   shapes: { square: 'Square', portrait: 'Portrait', landscape: 'Landscape', wide: 'Wide' },
@@ -34,7 +53,7 @@ export const en = {
   stepsHint: 'More steps: more detail, more time.',
   automatic: 'Auto',
   automaticValue: (value: number | string) => `Auto (${value})`,
-  backToAutomatic: (name: string) => `${name}: back to automatic`,
+  backToAutomatic: (name: string) => `${name}: back to Auto`,
   count: 'Pictures',
   seed: 'Seed',
   seedPlaceholder: 'Random',
@@ -113,6 +132,7 @@ export const en = {
     seed: 'Seed',
     size: 'Size',
     steps: 'Steps',
+    strength: 'Strength',
     sampler: 'Sampler',
     guidance: 'Guidance',
     model: 'Model',
@@ -137,38 +157,8 @@ export const en = {
   apiDocs: 'HTTP API',
   aiNotice: 'AI-made pictures can be wrong or unfit; look before you share.',
 
-  errors: {
-    unavailable: {
-      title: 'The service cannot be reached.',
-      hint: 'It may be starting or restarting. Nothing you typed is lost; try again in a moment.',
-    },
-    modelNotReady: {
-      title: 'The model is still loading.',
-      hint: 'It is made ready once, when the service starts. Try again in a moment.',
-    },
-    rateLimited: { title: 'Too many requests at once.', hint: 'Wait a moment, then try again.' },
-    queueFull: {
-      title: 'The queue is full.',
-      hint: 'Many pictures are waiting already. Try again when some of them are drawn.',
-    },
-    tooLate: {
-      title: 'It was not drawn in time.',
-      hint: 'The service was busier than this request could wait. Try again.',
-    },
-    refused: { title: 'This request was not accepted.' },
-    gone: {
-      title: 'The service no longer knows this request.',
-      hint: 'Requests and pictures are kept there for a limited time. Draw it again.',
-    },
-    failed: (id: string | undefined) => ({
-      title: 'The picture could not be drawn.',
-      hint: `Try again. If it fails each time, the logs say why${id ? ` under ${id}` : ''}.`,
-    }),
-    internal: (id: string | undefined) => ({
-      title: 'Something went wrong.',
-      hint: `Try again. If it happens each time, the logs say why${id ? ` under ${id}` : ''}.`,
-    }),
-  },
+  errors: errorsEn,
+  refused: 'This request was not accepted.',
 }
 
 export type Texts = typeof en

@@ -1,5 +1,6 @@
 import type { Progress } from '../progress.ts'
 import type { Texts } from './en.ts'
+import { errorsZh } from './errors-zh.ts'
 
 /** Every word the page shows, in Chinese. */
 export const zh: Texts = {
@@ -22,6 +23,23 @@ export const zh: Texts = {
   promptLanguageHint: '模型以英文训练，用英文描述效果更好。',
   surprise: '随机示例',
   examplesTitle: '试试这些',
+
+  startPicture: '参考图片',
+  startFromPicture: '从图片开始',
+  startHint: '也可拖入或粘贴',
+  startDrop: '松开即可作为参考图片',
+  startChosen: (size) => `已选择参考图片，${size} 像素。`,
+  replaceStart: (size) => `更换参考图片，当前为 ${size} 像素`,
+  removeStart: '不使用参考图片',
+  startFaults: {
+    unreadable: '此浏览器无法将该文件作为图片读取。',
+    tooLarge: '文件过大，上限为 40 MB。',
+    gone: '当时的参考图片已不再保存在此浏览器中。请重新选择，或不使用参考图片。',
+  },
+  strength: '变化程度',
+  strengthHint: (drawn, steps) => `绘制 ${steps} 步中的 ${drawn} 步。`,
+  startFrom: '以此图为参考',
+  startedFrom: '参考图片',
 
   settings: '设置',
   shape: '画幅',
@@ -109,6 +127,7 @@ export const zh: Texts = {
     seed: '种子',
     size: '尺寸',
     steps: '步数',
+    strength: '变化程度',
     sampler: '采样器',
     guidance: '引导强度',
     model: '模型',
@@ -133,26 +152,8 @@ export const zh: Texts = {
   apiDocs: 'HTTP 接口',
   aiNotice: 'AI 生成的图片可能有误或不当，分享前请先查看。',
 
-  errors: {
-    unavailable: {
-      title: '暂时无法连接服务。',
-      hint: '服务可能正在启动或重启。您输入的内容不会丢失，请稍后重试。',
-    },
-    modelNotReady: { title: '模型仍在加载。', hint: '模型在服务启动时准备一次，请稍后重试。' },
-    rateLimited: { title: '同时提交的请求过多。', hint: '请稍候再试。' },
-    queueFull: { title: '队列已满。', hint: '等待中的图片已经很多，请待其中一些画完后重试。' },
-    tooLate: { title: '未能按时画出。', hint: '服务过于繁忙，超过了此请求的等待时间，请重试。' },
-    refused: { title: '此请求未被接受。' },
-    gone: { title: '服务已不再保留此请求。', hint: '请求和图片在服务端只保存一段时间，请重新生成。' },
-    failed: (id) => ({
-      title: '图片未能画出。',
-      hint: `请重试。若每次都失败，日志${id ? `（${id}）` : ''}中有原因。`,
-    }),
-    internal: (id) => ({
-      title: '出了点问题。',
-      hint: `请重试。若每次都发生，日志${id ? `（${id}）` : ''}中有原因。`,
-    }),
-  },
+  errors: errorsZh,
+  refused: '此请求未被接受。',
 }
 
 function describeProgress(progress: Progress): string {
