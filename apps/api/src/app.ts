@@ -26,6 +26,7 @@ import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
 import { createOpenStreams } from './open-streams.ts'
+import { addOpenAiRoutes } from './openai/openai-routes.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
@@ -107,9 +108,14 @@ export function buildApp({
   })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
-  function beginRefusal(thrown: unknown, request: FastifyRequest, reply: FastifyReply): ApiError {
+  function noteError(thrown: unknown, request: FastifyRequest): ApiError {
     const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
+    return error
+  }
+
+  function beginRefusal(thrown: unknown, request: FastifyRequest, reply: FastifyReply): ApiError {
+    const error = noteError(thrown, request)
     if (error.code === 'unauthorized') reply.header('www-authenticate', challengeAt(request.url))
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
     reply.header('x-request-id', request.id)
@@ -211,6 +217,10 @@ export function buildApp({
       request.log.warn({ err: error, code: error.code }, 'an answer that had begun ended with an error')
       return toErrorBody(error, request)
     },
+  })
+  addOpenAiRoutes(app, {
+    ...{ redis, prefix, images, models, events: events.of, callerOf, noteError, heartbeatMs },
+    logPrompts: config.LOG_PROMPTS,
   })
   addMcpRoutes(app, { redis, prefix, images, models, events: events.of, streams, callerOf })
   return app

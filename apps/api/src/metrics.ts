@@ -6,7 +6,7 @@ import type { Queues } from './queues.ts'
 import { findWorkers, type WorkerSource } from './system.ts'
 
 // Routes that answer when something is drawn.
-const WAITING = /\/events$|^\/mcp$|^\/sdapi\/v1\/(?:txt2img|img2img)$|^\/api\/text2image$/
+const WAITING = /\/events$|^\/mcp$|^\/sdapi\/v1\/(?:txt2img|img2img)$|^\/api\/text2image$|^\/v1\/images\//
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 

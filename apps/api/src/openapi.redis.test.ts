@@ -40,6 +40,9 @@ it('documents every route of the API, and no other', async () => {
     'get /sdapi/v1/sd-modules',
     'get /sdapi/v1/sd-vae',
     'get /sdapi/v1/upscalers',
+    'get /v1/models',
+    'get /v1/models/{name}',
+    'get /v1/models/{owner}/{name}',
     'post /api/text2image',
     'post /api/v1/images',
     'post /api/v1/images/{id}/cancel',
@@ -50,7 +53,26 @@ it('documents every route of the API, and no other', async () => {
     'post /sdapi/v1/png-info',
     'post /sdapi/v1/skip',
     'post /sdapi/v1/txt2img',
+    'post /v1/images/edits',
+    'post /v1/images/generations',
   ])
+})
+
+it('tells the media types of bodies and answers that are not JSON alone', async () => {
+  const { app } = await startApi()
+  const { paths, components } = (await app.inject('/openapi.json')).json()
+  const edits = paths['/v1/images/edits'].post
+  expect(edits.requestBody.content).toEqual({
+    'multipart/form-data': { schema: { $ref: '#/components/schemas/OpenAiEditImages' } },
+  })
+  expect(components.schemas.OpenAiEditImages.properties.image).toMatchObject({
+    type: 'string',
+    format: 'binary',
+  })
+  expect(edits.responses['200'].content).toEqual({
+    'application/json': { schema: { $ref: '#/components/schemas/OpenAiImages' } },
+    'text/event-stream': {},
+  })
 })
 
 it('gives what the schemas say: limits, defaults, who is required, and where to find a shape', async () => {

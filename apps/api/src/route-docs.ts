@@ -7,12 +7,15 @@ export type RouteDoc = {
   description?: string
   /** Descriptions by status. */
   responses?: Record<string, string>
-  /** Media types of answers that are not JSON, by status. */
+  /** Media type of the body; JSON when absent. */
+  consumes?: string
+  /** Media types of answers that are not, or not always, JSON, by status. */
   produces?: Record<string, string[]>
 }
 
 const IMAGES = 'Images'
 const SERVICE = 'Service'
+const OPENAI = 'Compatible with OpenAI'
 
 const DOCS: Record<string, RouteDoc> = {
   'POST /api/v1/images': {
@@ -65,6 +68,23 @@ const DOCS: Record<string, RouteDoc> = {
     summary: 'Fetch an image of text2image',
     produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
   },
+  'POST /v1/images/generations': {
+    tag: OPENAI,
+    summary: 'Draw images, as OpenAI’s clients ask for them',
+    description:
+      'Answers when all images are drawn. After 15 seconds the status 200 is sent, and spaces until then; an error that comes later is in the body alone. With `stream` the answer is server-sent events.',
+    produces: { '200': ['application/json', 'text/event-stream'] },
+  },
+  'POST /v1/images/edits': {
+    tag: OPENAI,
+    summary: 'Draw images from one, as OpenAI’s clients ask for them',
+    description: 'Image to image: the whole image is drawn again, as far from it as `strength` says.',
+    consumes: 'multipart/form-data',
+    produces: { '200': ['application/json', 'text/event-stream'] },
+  },
+  'GET /v1/models': { tag: OPENAI, summary: 'List the models there are' },
+  'GET /v1/models/:name': { tag: OPENAI, summary: 'Ask for a model' },
+  'GET /v1/models/:owner/:name': { tag: OPENAI, summary: 'Ask for a model whose name has an owner' },
   'GET /api/v1/models': {
     tag: SERVICE,
     summary: 'List the models there are',

@@ -11,6 +11,7 @@ import {
   modelKey,
   modelNamesKey,
   PictureStoreConfig,
+  previewKey,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { SafetyConfig } from '@sdcpu/safety'
@@ -149,6 +150,13 @@ export async function setUp(
         TOKEN,
         false,
       )
+    },
+    /** Publishes a preview of a job's image, as its worker does. */
+    async show(job: Job<ImageJob, ImageResult>, step: number, file: string) {
+      const { id, index } = job.data
+      await own.hset(previewKey(prefix, id, index), { step, file })
+      const events = workerOf('demo').toKey('events')
+      await own.xadd(events, '*', 'event', 'preview', 'jobId', job.id!)
     },
     async fail(job: Job<ImageJob, ImageResult>, reason: string) {
       await job.moveToFailed(new Error(reason), TOKEN, false)
