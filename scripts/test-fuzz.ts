@@ -15,6 +15,8 @@ const CHECKS = [
   'response_headers_conformance',
   'response_schema_conformance',
 ]
+// These answer when their pictures are drawn, and the queue is full of what else is asked for.
+const WAITING = '^/(sdapi/v1/(txt2img|img2img)|api/text2image)$'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -29,6 +31,7 @@ async function main(args: string[]): Promise<number> {
     const isClean = await run(
       join(FOLDER, 'bin', 'schemathesis'),
       ...['run', `${service.api}/openapi.json`, '--checks', CHECKS.join(',')],
+      ...['--exclude-path-regex', WAITING],
       ...['--max-examples', '50', '--seed', '1', '--request-timeout', '70', '--continue-on-failure'],
       ...args,
     )

@@ -7,6 +7,7 @@ import { createChildren, findProgram } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
 import { installDebianPackage } from './debian.ts'
 import { findHelm } from './helm.ts'
+import { findPython } from './python-environment.ts'
 
 type Counts = { passed: number; failed: number }
 type Step = { title: string; run: () => Promise<Counts> }
@@ -87,7 +88,9 @@ async function check(...commands: string[]): Promise<Counts> {
 }
 
 async function browserTests(): Promise<Counts> {
-  await findChromium(console.log) // here, because an installation would not fit in a test's time
+  // Here, because an installation would not fit in a test's time.
+  await findChromium(console.log)
+  await findPython(join(ROOT, 'e2e', 'python', 'requirements.txt'), console.log)
   for (const name of ['curl', 'jq']) // of the commands in docs/clients.md
     if (!findProgram(name)) await installDebianPackage(name, { purpose: name, log: console.log })
   return vitest('e2e')

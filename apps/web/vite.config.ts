@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
+import { API_PATHS } from './src/server/api-paths.ts'
 
 const apiUrl = process.env.API_URL ?? 'http://127.0.0.1:5000'
 
@@ -14,7 +15,7 @@ export default defineConfig({
   css: { postcss: {} },
   // Always a file of its own, never a data: address, so that the page's content policy can stay strict.
   build: { assetsInlineLimit: 0 },
-  server: { port: 5173, proxy: { '/api': apiUrl } },
+  server: { port: 5173, proxy: Object.fromEntries(API_PATHS.map((path) => [path, apiUrl])) },
 })
 
 /** Writes a .br and a .gz beside every file, so that the server compresses nothing itself. */

@@ -363,6 +363,29 @@ describe('exposure', () => {
     expect(components(`${RELEASE}-webui`)).toEqual([undefined, 'test'])
   })
 
+  it('leads all paths of a host to one part, so that clients of every kind reach the API there', async () => {
+    const route = { enabled: true, parentRefs: [{ name: 'public' }] }
+    const objects = await render({
+      set: {
+        'web.ingress': { enabled: true, host: 'draw.example.com' },
+        'api.ingress': { enabled: true, host: 'api.example.com' },
+        ...{ 'web.httpRoute': route, 'api.httpRoute': route },
+      },
+    })
+    for (const name of [RELEASE, `${RELEASE}-webui`]) {
+      const [rule] = find(objects, 'Ingress', name).spec.rules
+      expect(rule.http.paths).toEqual([
+        {
+          ...{ path: '/', pathType: 'Prefix' },
+          backend: { service: { name, port: { name: 'http' } } },
+        },
+      ])
+      const [{ matches, backendRefs }] = find(objects, 'HTTPRoute', name).spec.rules
+      expect(matches).toEqual([{ path: { type: 'PathPrefix', value: '/' } }])
+      expect(backendRefs[0].name).toBe(name)
+    }
+  })
+
   it('says the next command for each way', async () => {
     expect(await notes()).toContain(`port-forward svc/${RELEASE}-webui 5001:5001`)
     const set = { 'web.service.type': 'LoadBalancer', 'api.service.type': 'NodePort' }

@@ -4,7 +4,7 @@ import { ApiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Forecast } from './forecast.ts'
 import { type ImagesQueue, reply } from './redis.ts'
-import { findWorkers } from './system.ts'
+import { findMaxPixels } from './system.ts'
 
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, where nothing was measured yet
 const MAX_RETRY_AFTER_SECONDS = 60 // clients give up on more
@@ -139,9 +139,8 @@ export function createAdmission({
   /** Refuses what no worker alive has the memory for; where one has not measured, it may have. */
   async function checkSize(model: string, size: string): Promise<void> {
     const { width, height } = parseSize(size)
-    const workers = await findWorkers(redis, { prefix, model })
-    const maxPixels = Math.max(...workers.map((worker) => worker.maxPixels ?? Infinity))
-    if (workers.length > 0 && width * height > maxPixels)
+    const maxPixels = await findMaxPixels(redis, { prefix, model })
+    if (width * height > maxPixels)
       throw new ApiError(
         'size_too_large',
         `size is ${size}, ${width * height} pixels; the workers have memory for ${maxPixels}`,

@@ -45,16 +45,24 @@ export class ApiError extends Error {
   readonly retryAfterSeconds: number | undefined
   /** Why a safety service refused. */
   readonly category: string | undefined
+  /** Field of the request that is at fault, where one is. */
+  readonly param: string | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number; category?: string | undefined } = {},
+    options: {
+      cause?: unknown
+      retryAfterSeconds?: number
+      category?: string | undefined
+      param?: string | undefined
+    } = {},
   ) {
     super(message, { cause: options.cause })
     this.code = code
     this.retryAfterSeconds = options.retryAfterSeconds
     this.category = options.category
+    this.param = options.param
   }
 }
 

@@ -7,11 +7,13 @@ import { openPictureStore } from '@sdcpu/pictures'
 import { createSafetyCheck, type SafetyConfig } from '@sdcpu/safety'
 import fastify, { type FastifyReply, type FastifyRequest, LogController, type RouteOptions } from 'fastify'
 import type { Redis } from 'ioredis'
+import { addA1111Routes } from './a1111/add-a1111-routes.ts'
 import { createAdmission } from './admission.ts'
 import { ApiError, publicMessage, statusOf, toApiError } from './api-error.ts'
 import { type ApiKey, challengeAt } from './api-keys.ts'
 import { type Caller, identifyCaller } from './caller.ts'
 import type { ApiConfig } from './config.ts'
+import { createDrawImages } from './draw-images.ts'
 import { createForecast } from './forecast.ts'
 import { HELMET, refuseUnread } from './hardening.ts'
 import { createIdempotency } from './idempotency.ts'
@@ -24,16 +26,21 @@ import { addMetrics } from './metrics.ts'
 import { addModelRoutes } from './model-routes.ts'
 import { createModels } from './models.ts'
 import { createOpenStreams } from './open-streams.ts'
+import { addOpenAiRoutes } from './openai/openai-routes.ts'
 import type { Queues } from './queues.ts'
 import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
+import { HEARTBEAT_MS } from './send-when-done.ts'
 import { addServiceRoutes } from './service-routes.ts'
 import { createSystem } from './system.ts'
+import { addText2ImageRoutes } from './text2image-routes.ts'
 import { createWebhooks, type WebhookConfig } from './webhooks.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
 
 const HEADER_LIMIT_BYTES = 16 * 1024
 const CHECK_INTERVAL_MS = 5000 // how often Node looks for requests that come too slowly
+const HOLD_MS = 300_000 // as long as Open WebUI may be set to wait, and longer than a queue needs to move
+const CLOSING_MS = 15_000 // within the grace of a pod that is stopped
 const OPEN = new Set(['/metrics', '/healthz', '/readyz', '/docs', '/docs/style.css', '/openapi.json'])
 const REQUEST_ID = /^[\w.:-]{1,100}$/ // a caller's own id goes into logs and headers
 
@@ -45,6 +52,8 @@ export function buildApp({
   apiKeys,
   log,
   config,
+  heartbeatMs = HEARTBEAT_MS,
+  holdMs = HOLD_MS,
 }: {
   redis: Redis
   queues: Queues
@@ -54,6 +63,10 @@ export function buildApp({
   apiKeys?: ApiKey[]
   /** Where log lines go; standard output when absent. */
   log?: Writable
+  /** Milliseconds of silence after which clients that wait for images are sent something; 15 seconds when absent. */
+  heartbeatMs?: number
+  /** Milliseconds that AUTOMATIC1111's requests are held where the queue has no room; 5 minutes when absent. */
+  holdMs?: number
   config: PictureStoreConfig &
     SafetyConfig &
     WebhookConfig &
@@ -95,20 +108,23 @@ export function buildApp({
   })
   const errors = new WeakMap<FastifyRequest, ApiError>()
 
-  function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  function noteError(thrown: unknown, request: FastifyRequest): ApiError {
     const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
     errors.set(request, error)
-    const body: ErrorBody = {
-      error: {
-        code: error.code,
-        message: publicMessage(error),
-        requestId: request.id,
-        ...(error.category && { category: error.category }),
-      },
-    }
+    return error
+  }
+
+  function beginRefusal(thrown: unknown, request: FastifyRequest, reply: FastifyReply): ApiError {
+    const error = noteError(thrown, request)
     if (error.code === 'unauthorized') reply.header('www-authenticate', challengeAt(request.url))
     if (error.retryAfterSeconds !== undefined) reply.header('retry-after', error.retryAfterSeconds)
-    return reply.code(statusOf(error.code)).header('x-request-id', request.id).send(body)
+    reply.header('x-request-id', request.id)
+    return error
+  }
+
+  function refuse(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const error = beginRefusal(thrown, request, reply)
+    return reply.code(statusOf(error.code)).send(toErrorBody(error, request))
   }
 
   void app.register(helmet, HELMET)
@@ -188,8 +204,40 @@ export function buildApp({
     logPrompts: config.LOG_PROMPTS,
     callerOf,
   })
+  const waiting = {
+    ...{ images, callerOf, heartbeatMs, logPrompts: config.LOG_PROMPTS },
+    draw: createDrawImages({ images, events: events.of }),
+    closing: abortOnClose(app),
+  }
+  addA1111Routes(app, { ...waiting, redis, prefix, models, beginRefusal, holdMs })
+  addText2ImageRoutes(app, {
+    ...{ ...waiting, links },
+    toErrorBody(thrown, request) {
+      const error = toApiError(thrown, { bodyLimit: request.routeOptions.bodyLimit })
+      request.log.warn({ err: error, code: error.code }, 'an answer that had begun ended with an error')
+      return toErrorBody(error, request)
+    },
+  })
+  addOpenAiRoutes(app, {
+    ...{ redis, prefix, images, models, events: events.of, callerOf, noteError, heartbeatMs },
+    logPrompts: config.LOG_PROMPTS,
+  })
   addMcpRoutes(app, { redis, prefix, images, models, events: events.of, streams, callerOf })
   return app
+}
+
+function toErrorBody(error: ApiError, { id: requestId }: FastifyRequest): ErrorBody {
+  const { code, category } = error
+  return { error: { code, message: publicMessage(error), requestId, ...(category && { category }) } }
+}
+
+/** Aborted when the app is closing and has waited for its requests as long as it may. */
+function abortOnClose(app: ZodApp): AbortSignal {
+  const closing = new AbortController()
+  app.addHook('preClose', async () => {
+    setTimeout(() => closing.abort(), CLOSING_MS).unref()
+  })
+  return closing.signal
 }
 
 function requestIdOf({ headers }: IncomingMessage): string {
@@ -200,6 +248,6 @@ function requestIdOf({ headers }: IncomingMessage): string {
 /** What needs no key: probes, documents, and links to images, which may be signed and are judged where they lead. */
 function isOpen({ url, query }: FastifyRequest): boolean {
   const path = url.split('?', 1)[0]!
-  const isFile = /^\/api\/v1\/images\/[^/]+\/\d+\.\w+$/.test(path)
+  const isFile = /^(?:\/api\/v1)?\/images\/[^/]+\/\w+\.\w+$/.test(path)
   return OPEN.has(path) || (isFile && (query as { signature?: unknown }).signature !== undefined)
 }

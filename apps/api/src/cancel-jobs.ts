@@ -17,10 +17,10 @@ return 1`
  */
 export async function cancelJobs(
   { redis, queue, prefix, resultTtlSeconds }: CancelDeps,
-  { id, n }: { id: string; n: number },
+  { id, indexes }: { id: string; indexes: number[] },
 ): Promise<number> {
-  const marked = await Promise.all(Array.from({ length: n }, (_, index) => cancelJob(index)))
-  const jobIds = marked.flatMap((isMarked, index) => (isMarked ? [imageJobId(id, index)] : []))
+  const marked = await Promise.all(indexes.map(cancelJob))
+  const jobIds = indexes.flatMap((index, i) => (marked[i] ? [imageJobId(id, index)] : []))
   for (const jobId of jobIds)
     await reply(
       redis.xadd(queue.toKey('events'), 'MAXLEN', '~', MAX_EVENTS, '*', 'event', 'canceled', 'jobId', jobId),

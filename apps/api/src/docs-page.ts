@@ -9,6 +9,7 @@ type Schema = {
   minimum?: number
   maximum?: number
   items?: Schema
+  anyOf?: Schema[]
   properties?: Record<string, Schema>
   required?: string[]
 }
@@ -45,13 +46,13 @@ ${Object.entries(components.schemas)
 
 function renderOperation(method: string, path: string, operation: OpenApi['paths'][string][string]): string {
   const parameters = operation.parameters as unknown as Parameter[]
-  const body = (operation.requestBody as { content: Content } | undefined)?.content['application/json']
-    ?.schema
+  const content = (operation.requestBody as { content: Content } | undefined)?.content
+  const [mediaType, { schema: body } = {}] = Object.entries(content ?? {})[0] ?? []
   return `<section>
 <h2 id="${anchor(method, path)}"><code>${method} ${escapeHtml(path)}</code></h2>
 <p>${escapeHtml(operation.summary)}.${operation.description ? ` ${text(String(operation.description))}` : ''}</p>
 ${parameters.length > 0 ? renderRows(parameters.map((one) => [`<code>${escapeHtml(one.name)}</code><br><small>${one.in}${one.required ? ', required' : ''}</small>`, typeName(one.schema), text(one.description ?? '')])) : ''}
-${body ? `<p>Body: ${typeName(body)}</p>` : ''}
+${body ? `<p>Body: ${typeName(body)}${mediaType === 'application/json' ? '' : `, as ${mediaType}`}</p>` : ''}
 ${renderRows(Object.entries(operation.responses).map(([status, response]) => [`<code>${escapeHtml(status)}</code>`, renderContent(response.content as Content | undefined), text(String(response.description))]))}
 </section>`
 }
@@ -79,6 +80,7 @@ function typeName(schema: Schema): string {
   if (name) return `<a href="#${escapeHtml(name)}">${escapeHtml(name)}</a>`
   if (schema.enum)
     return schema.enum.map((value) => `<code>${escapeHtml(JSON.stringify(value))}</code>`).join(' ')
+  if (schema.anyOf) return schema.anyOf.map(typeName).join(' or ')
   if (schema.type === 'array') return `list of ${typeName(schema.items ?? {})}`
   if (schema.properties)
     return `{ ${Object.entries(schema.properties)

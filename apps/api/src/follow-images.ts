@@ -39,6 +39,7 @@ export async function* followImages(
       for (let event = waiting.shift(); event; event = waiting.shift()) {
         if (last !== undefined && !isAfter(event.eventId, last)) continue // replayed and heard
         last = event.eventId
+        if (event.name === 'preview') continue // nothing of the request has changed
         yield { name: 'image', id: last, data: await toImage(images, record, event) }
       }
       const whole = await images.describeAll(record)

@@ -88,7 +88,8 @@ export function createForecast(
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)
   const { width, height, rows } = shape
-  const { steps, sampler, guidance, timestepSpacing, strength } = data
-  const group = [width, height, rows, steps, sampler, guidance, timestepSpacing, strength].join()
+  const { steps, sampler, guidance, timestepSpacing, strength, previews } = data
+  const settings = [steps, sampler, guidance, timestepSpacing, strength, previews]
+  const group = [width, height, rows, ...settings].join()
   return { id: id!, shape, group, steps: drawnSteps(data), isFromImage: strength !== undefined }
 }

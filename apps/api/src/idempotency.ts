@@ -27,8 +27,8 @@ export function createIdempotency({
 }): Idempotency {
   return {
     async claim({ key, owner = '', body }) {
-      const place = idempotencyKey(prefix, digestOf(`${owner}\n${key}`))
-      const own = { id: randomUUID(), bodyDigest: digestOf(toCanonical(body)) }
+      const place = idempotencyKey(prefix, hash(`${owner}\n${key}`))
+      const own = { id: randomUUID(), bodyDigest: digestOf(body) }
       const ttl = knownForSeconds(resultTtlSeconds)
       await reply(redis.set(place, JSON.stringify(own), 'EX', ttl, 'NX'))
       const kept = Claim.parse(JSON.parse((await reply(redis.get(place))) ?? JSON.stringify(own)))
@@ -51,6 +51,11 @@ function toCanonical(value: unknown): string {
   )
 }
 
-function digestOf(text: string): string {
+/** Equal for equal values, and for no others. */
+export function digestOf(value: unknown): string {
+  return hash(toCanonical(value))
+}
+
+function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }

@@ -34,7 +34,7 @@ const MAX_LISTED = 100 // each costs a few questions to Redis
 
 // Answers without JSON; they say what they are where the OpenAPI document is made.
 const Empty = z.undefined()
-const Bytes = z.custom<Buffer>()
+export const Bytes = z.custom<Buffer>()
 const Stream = z.custom<string>()
 
 // An id we never made is answered like one we forgot.
@@ -44,14 +44,16 @@ const FileParams = IdParams.extend({
   index: z.coerce.number().int().describe('Number of the image, from 0'),
   extension: z.enum(EXTENSIONS as [string, ...string[]]).describe("The request's format: png, jpg or webp"),
 })
-const FileQuery = z.object({
+/** What makes a link good for whoever has it. */
+export const SignatureQuery = z.object({
   signature: z
     .string()
     .max(100)
     .optional()
     .describe('Part of the `url` of an image where requests need a key'),
 })
-const ANYBODY = { owner: undefined, isStrict: false } // whoever has a signed link may follow it
+/** Whoever has a signed link may follow it. */
+export const ANYBODY = { owner: undefined, isStrict: false }
 const ListQuery = z.object({
   limit: z.coerce
     .number({ error: 'limit must be a whole number' })
@@ -190,7 +192,11 @@ export function addImageRoutes(
   })
 
   app.get(`/api/v1/images/:id/:index(^\\d+).:extension(^(?:${EXTENSIONS.join('|')})$)`, {
-    schema: { params: FileParams, querystring: FileQuery, response: { 200: Bytes, 304: Empty, ...errors } },
+    schema: {
+      params: FileParams,
+      querystring: SignatureQuery,
+      response: { 200: Bytes, 304: Empty, ...errors },
+    },
     handler: async (request, reply) => {
       const { id, index, extension } = request.params
       const { signature } = request.query

@@ -40,20 +40,20 @@ const ATTEMPTS = 2 // a failure that repeats itself will not go away
 
 export type Images = {
   /**
-   * `id` is a new one when absent.
+   * `id` is a new one when absent; `previews` says how often the images are shown while they are drawn.
    * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
    */
   create(
     body: CreateImages,
     caller: Caller,
-    options?: { id?: string; requestId?: string },
+    options?: { id?: string | undefined; requestId?: string; previews?: number | undefined },
   ): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
   find(id: string, caller: Caller): Promise<ImagesResource>
   /** Newest first. @throws `invalid_request` when `before` is no cursor, `unavailable` */
   list(owner: string, page: { limit: number; before?: string }): Promise<ImagesList>
-  /** Cancels what is not drawn yet. @throws `image_not_found`, `unavailable` */
-  cancel(id: string, caller: Caller): Promise<ImagesResource>
+  /** Cancels what is not drawn yet, of all images or those of `indexes`. @throws `image_not_found`, `unavailable` */
+  cancel(id: string, caller: Caller, indexes?: number[]): Promise<ImagesResource>
   /** Cancels what is not drawn yet, and forgets the rest. @throws `image_not_found`, `unavailable` */
   remove(id: string, caller: Caller): Promise<void>
   /** One image of a request, as it is now. */
@@ -101,7 +101,7 @@ export function createImages({
   // Every method reads with `redis` first: it fails at once while Redis is away, where the queue would wait.
 
   async function enqueue(
-    { id, createdAt, request }: RequestRecord,
+    { id, createdAt, request, previews }: RequestRecord,
     { caller, priority, requestId, indexes = indexesOf(request) }: Turn,
   ): Promise<void> {
     const { model, n: _, seed, size, expiresInSeconds, image: _image, ...drawn } = request
@@ -125,6 +125,7 @@ export function createImages({
           ...parseSize(size),
           expiresAtMs,
           requestId,
+          previews,
         },
         opts: {
           jobId: jobIds[i],
@@ -214,11 +215,11 @@ export function createImages({
     return describeAll(record, { isFresh: true })
   }
 
-  async function cancel(record: RequestRecord): Promise<void> {
-    const { model, n } = record.request
+  async function cancel(record: RequestRecord, indexes = indexesOf(record.request)): Promise<void> {
+    const { model } = record.request
     const canceled = await cancelJobs(
       { redis, queue: queues(model), prefix, resultTtlSeconds },
-      { id: record.id, n },
+      { id: record.id, indexes },
     )
     metrics.imagesCanceled.inc({ model }, canceled)
   }
@@ -227,14 +228,15 @@ export function createImages({
     findRecord,
     describeAll,
 
-    async create(body, caller, { id = randomUUID(), requestId } = {}) {
+    async create(body, caller, { id = randomUUID(), requestId, previews } = {}) {
       const known = await records.findMaybe(id)
       if (known) return resume(known, caller)
       const input = body.image === undefined ? undefined : await readInputImage(body.image)
       const request = resolveRequest(body, await models.choose(body.model), input)
       await checkPrompt(request)
       const priority = await admission.admit({ caller, ...request })
-      const record: RequestRecord = { id, createdAt: new Date().toISOString(), owner: caller.owner, request }
+      const createdAt = new Date().toISOString()
+      const record: RequestRecord = { id, createdAt, owner: caller.owner, request, previews }
       // Before the jobs, so that no image is ever drawn that cannot be found.
       if (!(await records.save(record))) return resume(await records.find(id), caller)
       if (input) await reply(redis.set(inputImageKey(prefix, id), input.bytes, 'EX', resultTtlSeconds))
@@ -252,9 +254,9 @@ export function createImages({
       return { requests: await Promise.all(found.map((record) => describeAll(record))), next }
     },
 
-    async cancel(id, caller) {
+    async cancel(id, caller, indexes) {
       const record = await findRecord(id, caller)
-      await cancel(record)
+      await cancel(record, indexes)
       return describeAll(record)
     },
 

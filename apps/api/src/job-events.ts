@@ -7,7 +7,7 @@ const BLOCK_MS = 5000
 const SILENCE_MS = BLOCK_MS + 5000 // a connection that says nothing for this long is dead, whatever TCP thinks
 const RETRY_MS = 500
 const READ_COUNT = 1000
-const OF_INTEREST = new Set(['waiting', 'progress', 'completed', 'failed', 'canceled'])
+const OF_INTEREST = new Set(['waiting', 'progress', 'completed', 'failed', 'canceled', 'preview'])
 
 /** Something that happened to the job of one image. */
 export type JobEvent = {

@@ -5,6 +5,9 @@ import type { Models } from './models.ts'
 import type { Queues } from './queues.ts'
 import { findWorkers, type WorkerSource } from './system.ts'
 
+// Routes that answer when something is drawn.
+const WAITING = /\/events$|^\/mcp$|^\/sdapi\/v1\/(?:txt2img|img2img)$|^\/api\/text2image$|^\/v1\/images\//
+
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
 export type Metrics = {
@@ -70,7 +73,7 @@ export function addMetrics(
     const route = request.routeOptions.url ?? 'none'
     const labels = { method: request.method, route }
     answers.inc({ ...labels, status: reply.statusCode, code: codeOf(request) ?? '' })
-    const isLong = route.endsWith('/events') || route === '/mcp' || reply.hasHeader('preference-applied')
+    const isLong = WAITING.test(route) || reply.hasHeader('preference-applied')
     if (!isLong) requestSeconds.observe(labels, reply.elapsedTime / 1000)
   })
 

@@ -24,9 +24,55 @@ it('documents every route of the API, and no other', async () => {
     'get /api/v1/models',
     'get /api/v1/scaling',
     'get /api/v1/system',
+    'get /images/{id}/{file}',
+    'get /internal/pendingTasks',
+    'get /internal/progress',
+    'get /sdapi/v1/cmd-flags',
+    'get /sdapi/v1/embeddings',
+    'get /sdapi/v1/latent-upscale-modes',
+    'get /sdapi/v1/loras',
+    'get /sdapi/v1/memory',
+    'get /sdapi/v1/options',
+    'get /sdapi/v1/progress',
+    'get /sdapi/v1/samplers',
+    'get /sdapi/v1/schedulers',
+    'get /sdapi/v1/sd-models',
+    'get /sdapi/v1/sd-modules',
+    'get /sdapi/v1/sd-vae',
+    'get /sdapi/v1/upscalers',
+    'get /v1/models',
+    'get /v1/models/{name}',
+    'get /v1/models/{owner}/{name}',
+    'post /api/text2image',
     'post /api/v1/images',
     'post /api/v1/images/{id}/cancel',
+    'post /internal/progress',
+    'post /sdapi/v1/img2img',
+    'post /sdapi/v1/interrupt',
+    'post /sdapi/v1/options',
+    'post /sdapi/v1/png-info',
+    'post /sdapi/v1/skip',
+    'post /sdapi/v1/txt2img',
+    'post /v1/images/edits',
+    'post /v1/images/generations',
   ])
+})
+
+it('tells the media types of bodies and answers that are not JSON alone', async () => {
+  const { app } = await startApi()
+  const { paths, components } = (await app.inject('/openapi.json')).json()
+  const edits = paths['/v1/images/edits'].post
+  expect(edits.requestBody.content).toEqual({
+    'multipart/form-data': { schema: { $ref: '#/components/schemas/OpenAiEditImages' } },
+  })
+  expect(components.schemas.OpenAiEditImages.properties.image).toMatchObject({
+    type: 'string',
+    format: 'binary',
+  })
+  expect(edits.responses['200'].content).toEqual({
+    'application/json': { schema: { $ref: '#/components/schemas/OpenAiImages' } },
+    'text/event-stream': {},
+  })
 })
 
 it('gives what the schemas say: limits, defaults, who is required, and where to find a shape', async () => {

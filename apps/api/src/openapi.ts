@@ -11,6 +11,7 @@ export type OpenApi = {
   components: { schemas: Record<string, Json>; securitySchemes: Json }
 }
 
+const JSON_TYPE = 'application/json'
 const INFO = {
   title: 'Stable Diffusion on CPU nodes',
   version: '1',
@@ -72,10 +73,12 @@ function toOperation(
     const description = doc.responses?.[status] ?? STATUS_TEXT[status] ?? status
     const media = doc.produces?.[status]
     const content = media
-      ? Object.fromEntries(media.map((type) => [type, {}]))
+      ? Object.fromEntries(
+          media.map((type) => [type, type === JSON_TYPE ? { schema: toSchema(schema, 'output') } : {}]),
+        )
       : schema instanceof z.ZodUndefined
         ? undefined
-        : { 'application/json': { schema: toSchema(schema, 'output') } }
+        : { [JSON_TYPE]: { schema: toSchema(schema, 'output') } }
     return [status.toUpperCase(), { description, ...(content && { content }) }] as const
   })
   return {
@@ -85,7 +88,10 @@ function toOperation(
     security: SECURITY,
     parameters,
     ...(body && {
-      requestBody: { required: true, content: { 'application/json': { schema: toSchema(body, 'input') } } },
+      requestBody: {
+        required: true,
+        content: { [doc.consumes ?? JSON_TYPE]: { schema: toSchema(body, 'input') } },
+      },
     }),
     responses: Object.fromEntries(responses),
   }

@@ -13,6 +13,8 @@ export const RequestRecord = z.object({
   /** Who may list it; absent when nobody can. */
   owner: z.string().optional(),
   request: ImageRequest,
+  /** How often its images are shown while they are drawn; absent when never. */
+  previews: z.int().optional(),
 })
 export type RequestRecord = z.infer<typeof RequestRecord>
 

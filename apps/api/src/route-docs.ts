@@ -1,3 +1,5 @@
+import { A1111_DOCS } from './a1111/route-docs.ts'
+
 /** What the OpenAPI document says of a route beyond its schemas. */
 export type RouteDoc = {
   tag: string
@@ -5,12 +7,15 @@ export type RouteDoc = {
   description?: string
   /** Descriptions by status. */
   responses?: Record<string, string>
-  /** Media types of answers that are not JSON, by status. */
+  /** Media type of the body; JSON when absent. */
+  consumes?: string
+  /** Media types of answers that are not, or not always, JSON, by status. */
   produces?: Record<string, string[]>
 }
 
 const IMAGES = 'Images'
 const SERVICE = 'Service'
+const OPENAI = 'Compatible with OpenAI'
 
 const DOCS: Record<string, RouteDoc> = {
   'POST /api/v1/images': {
@@ -51,6 +56,35 @@ const DOCS: Record<string, RouteDoc> = {
     responses: { '200': 'The image, which never changes' },
     produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
   },
+  ...A1111_DOCS,
+  'POST /api/text2image': {
+    tag: 'Compatible with text2image',
+    summary: 'Draw images and wait for them',
+    description:
+      'In the shape of a service this one follows, as it is remembered. After 15 seconds the status 200 is sent, and spaces until all is drawn.',
+  },
+  'GET /images/:id/:file': {
+    tag: 'Compatible with text2image',
+    summary: 'Fetch an image of text2image',
+    produces: { '200': ['image/png', 'image/jpeg', 'image/webp'] },
+  },
+  'POST /v1/images/generations': {
+    tag: OPENAI,
+    summary: 'Draw images, as OpenAI’s clients ask for them',
+    description:
+      'Answers when all images are drawn. After 15 seconds the status 200 is sent, and spaces until then; an error that comes later is in the body alone. With `stream` the answer is server-sent events.',
+    produces: { '200': ['application/json', 'text/event-stream'] },
+  },
+  'POST /v1/images/edits': {
+    tag: OPENAI,
+    summary: 'Draw images from one, as OpenAI’s clients ask for them',
+    description: 'Image to image: the whole image is drawn again, as far from it as `strength` says.',
+    consumes: 'multipart/form-data',
+    produces: { '200': ['application/json', 'text/event-stream'] },
+  },
+  'GET /v1/models': { tag: OPENAI, summary: 'List the models there are' },
+  'GET /v1/models/:name': { tag: OPENAI, summary: 'Ask for a model' },
+  'GET /v1/models/:owner/:name': { tag: OPENAI, summary: 'Ask for a model whose name has an owner' },
   'GET /api/v1/models': {
     tag: SERVICE,
     summary: 'List the models there are',
@@ -69,6 +103,6 @@ const DOCS: Record<string, RouteDoc> = {
 /** Nothing for what is not part of the API: probes, pages, and the HEAD that comes with each GET. */
 export function routeDoc(method: string, url: string): RouteDoc | undefined {
   const known = DOCS[`${method} ${url.replaceAll(/\((?:[^()]|\([^()]*\))*\)/g, '')}`]
-  if (known || method === 'HEAD' || !/^\/(api|v1|sdapi|images)\//.test(url)) return known
+  if (known || method === 'HEAD' || !/^\/(api|v1|sdapi|internal|images)\//.test(url)) return known
   return { tag: 'Compatible', summary: `${method} ${url}` }
 }

@@ -68,3 +68,9 @@ export async function findWorkers(
     return status.success ? [status.data] : []
   })
 }
+
+/** Pixels of the largest image that a worker alive has memory for; Infinity where that is not known. @throws `unavailable` */
+export async function findMaxPixels(redis: Redis, place: { prefix: string; model: string }): Promise<number> {
+  const workers = await findWorkers(redis, place)
+  return workers.length > 0 ? Math.max(...workers.map(({ maxPixels = Infinity }) => maxPixels)) : Infinity
+}

@@ -39,7 +39,9 @@ const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema }) =>
   (data) => {
     const { success, data: value, error } = schema.safeParse(data)
-    return success ? { value } : { error: new ApiError('invalid_request', describeIssues(error)) }
+    if (success) return { value }
+    const param = error.issues[0]?.path.join('.') || undefined
+    return { error: new ApiError('invalid_request', describeIssues(error), { param }) }
   }
 
 const serializerCompiler: FastifySerializerCompiler<z.ZodType> =

@@ -69,6 +69,7 @@ export function addMetrics(app: FastifyInstance, engineStats: () => EngineStats 
       draw.observe(ms / 1000)
       stage.observe({ stage: 'encode_prompts' }, timings.encodePrompts / 1000)
       for (const stepMs of timings.steps) stage.observe({ stage: 'denoise_step' }, stepMs / 1000)
+      if (timings.previews !== undefined) stage.observe({ stage: 'decode_previews' }, timings.previews / 1000)
       stage.observe({ stage: 'decode' }, timings.decode / 1000)
       stage.observe({ stage: 'encode_png' }, timings.encodePng / 1000)
       fill.observe(waitMs.length / batchMaxSize)

@@ -21,6 +21,7 @@ import type { WorkerConfig } from './config.ts'
 import type { EngineHost } from './engine-host.ts'
 import type { MemoryTable } from './memory.ts'
 import type { Metrics } from './metrics.ts'
+import { createPreviews } from './previews.ts'
 
 const MAX_BEGUN = 3 // in company, then alone, then alone once more: a job may survive two crashes
 
@@ -93,6 +94,12 @@ export function startProcessor({
     stalledInterval: config.STALLED_INTERVAL_MS,
     maxStalledCount: MAX_STALLED_COUNT,
   })
+  const previews = createPreviews(redis, {
+    prefix: config.REDIS_PREFIX,
+    eventsKey: worker.toKey('events'),
+    check: checkPicture,
+    log,
+  })
   worker.on('error', (err) => {
     // A lost connection is reported where it was made, not once more for each use of it.
     if (redis.status === 'ready') log.error({ err }, 'queue error')
@@ -112,6 +119,7 @@ export function startProcessor({
       const drawn = await batcher.submit(held)
       if (!drawn) throw new UnrecoverableError(isLate(held) ? LATE : CANCELED)
       const { image, batchSize } = drawn
+      await previews.settle(held.image) // or one would arrive after the picture itself
       // Bytes first: a job that has succeeded always has an image behind it.
       const { format = 'png' } = held.image
       const file = await toFile(image.png, held.image)
@@ -201,7 +209,11 @@ export function startProcessor({
     const generate = () =>
       engine.generate(
         batch.map(({ input }) => input),
-        { onStep: (step) => reportStep(batch, step), signals: aborts.map(({ signal }) => signal) },
+        {
+          onStep: (step) => reportStep(batch, step),
+          onPreview: (preview) => previews.publish(batch[preview.image]!.image, preview),
+          signals: aborts.map(({ signal }) => signal),
+        },
       )
     const { width, height, steps, sampler, guidance } = batch[0]!.image
     const shape = { pixels: width * height, images: batch.length }
@@ -222,7 +234,7 @@ export function startProcessor({
       timer
         .record(
           batch.map(({ image }) => image),
-          { ms, timings: images[0]!.timingsMs },
+          { ms: ms - (images[0]!.timingsMs.previews ?? 0), timings: images[0]!.timingsMs },
         )
         .catch((err) => log.warn({ err }, 'could not tell how long a batch took'))
     return images.map((image, i) =>

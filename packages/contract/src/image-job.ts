@@ -4,6 +4,9 @@ import { ImageFormat } from './image-format.ts'
 import { ImageTimings, PromptTokens } from './images-resource.ts'
 import { SAMPLER_NAMES } from './samplers.ts'
 
+/** What OpenAI's clients may ask for. */
+export const MAX_PREVIEWS = 3
+
 /**
  * Payload of one job: one image. Carries a version so that old and new workers can share a queue: a worker fails one it
  * does not know rather than draw another picture. Version 1 had no fields after `steps`; version 3 is that of images
@@ -25,6 +28,8 @@ export const ImageJob = z.object({
   timestepSpacing: z.enum(TIMESTEP_SPACINGS).optional(),
   /** In version 3 alone, and always there. */
   strength: z.number().optional(),
+  /** How often the image is shown while it is drawn; an older worker draws the same image and shows nothing. */
+  previews: z.int().min(1).max(MAX_PREVIEWS).optional(),
   /** PNG when absent, as in jobs of an older API. */
   format: ImageFormat.optional(),
   /** Of the HTTP request that asked for it, for logs. */

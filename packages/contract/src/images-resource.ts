@@ -49,6 +49,7 @@ export const ImageTimings = z
     encodePrompts: z.number(),
     encodeImage: z.number().optional().describe('Only where there was an image to begin with.'),
     steps: z.array(z.number()),
+    previews: z.number().optional().describe('Of decoding them; only where there were some.'),
     decode: z.number(),
     encodePng: z.number(),
   })

@@ -35,6 +35,19 @@ export function inputImageKey(prefix: string, id: string): string {
   return `${prefix}:inputs:${id}`
 }
 
+/** How long the preview of an image is kept: until those who follow have read it, and the next one is there. */
+export const PREVIEW_TTL_SECONDS = 30
+
+/** Key of the hash of an image's newest preview: `step` it was taken after, and the `file`; written with a TTL. */
+export function previewKey(prefix: string, id: string, index: number): string {
+  return `${prefix}:previews:${id}:${index}`
+}
+
+/** Key of the set of ids of requests like one another whose callers were lost while they waited; written with a TTL. */
+export function leftKey(prefix: string, digest: string): string {
+  return `${prefix}:left:${digest}`
+}
+
 /** Key of a request as it was resolved; written with a TTL. */
 export function imageRequestKey(prefix: string, id: string): string {
   return `${prefix}:requests:${id}`

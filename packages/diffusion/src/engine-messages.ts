@@ -1,5 +1,5 @@
 import type { ModelCheck } from './check-files.ts'
-import type { DrawnImage, EngineStats, ImageInput, ModelInfo } from './engine.ts'
+import type { DrawnImage, EngineStats, ImageInput, ModelInfo, Preview } from './engine.ts'
 
 /** What the engine's thread is started with. */
 export type EngineOptions = {
@@ -17,5 +17,6 @@ export type ToEngine = { inputs: ImageInput[]; aborted: Int32Array }
 export type FromEngine =
   | { kind: 'ready'; model: ModelInfo; loadMs: number; stats: EngineStats }
   | { kind: 'step'; step: number }
+  | { kind: 'preview'; preview: Preview }
   | { kind: 'drawn'; images: DrawnImage[]; stats: EngineStats }
   | { kind: 'failed'; error: Error }

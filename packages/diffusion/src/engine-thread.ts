@@ -27,6 +27,7 @@ port.on('message', async ({ inputs, aborted }: ToEngine) => {
   try {
     const images = await generate(model, inputs, {
       onStep: (step) => send({ kind: 'step', step }),
+      onPreview: (preview) => send({ kind: 'preview', preview }, [preview.rgb.buffer as ArrayBuffer]),
       isAborted: (image) => Atomics.load(aborted, image) === 1,
     })
     send(

@@ -29,6 +29,8 @@ export type ImageInput = {
   strength?: number
   /** Whether brackets weigh words, as AUTOMATIC1111 reads them, rather than being words; false when absent. */
   emphasis?: boolean
+  /** How often the picture is shown while it is drawn, at most once between two steps; none when absent. */
+  previews?: number
   /** Where the sampler's timesteps lie; the model's when absent, and without effect on samplers that do not ask. */
   timestepSpacing?: TimestepSpacing
 }
@@ -39,6 +41,8 @@ export type StageTimings = {
   /** Only where there was one to begin with. */
   encodeImage?: number
   steps: number[]
+  /** Decoding them; only where there were some. */
+  previews?: number
   decode: number
   encodePng: number
 }
@@ -63,6 +67,14 @@ export type DrawnImage = {
   tokenCounts?: TokenCounts
   /** What of the input had no effect, a sentence each. */
   warnings?: string[]
+}
+
+/** What a picture looks like so far: the clean latents that the model sees in the noise, decoded. */
+export type Preview = RgbPicture & {
+  /** Place of its input in the batch. */
+  image: number
+  /** Steps done. */
+  step: number
 }
 
 export type TokenCounts = { prompt: number; negativePrompt?: number; chunks: number }
@@ -93,6 +105,8 @@ export type EngineStats = {
 export type GenerateOptions = {
   /** Called after each denoising step with the number of steps done (1 to those that are drawn). */
   onStep?: (step: number) => void
+  /** Called with each preview that an input asks for. */
+  onPreview?: (preview: Preview) => void
   /**
    * One per input. An input whose signal aborts is given up before the next denoising step, or before the next segment
    * of the model where nothing else is left to draw; what is returned for it has an empty `png`. Its batch mates are

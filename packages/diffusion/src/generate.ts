@@ -1,17 +1,20 @@
-import { type BatchSettings, findWarnings, isGuided, settleBatch } from './batch-settings.ts'
+import { type BatchSettings, drawnSteps, findWarnings, isGuided, settleBatch } from './batch-settings.ts'
 import { decode, type Pixels } from './decode.ts'
 import { encodeBatch } from './encode-batch.ts'
 import { encodePictures } from './encode-pictures.ts'
-import type { DrawnImage, ImageInput, StageTimings } from './engine.ts'
+import type { DrawnImage, ImageInput, Preview, StageTimings } from './engine.ts'
 import type { Model } from './model.ts'
 import { encodePng, formatParameters } from './png.ts'
+import { previewSteps } from './preview-steps.ts'
 import { AllAborted, sample } from './sample.ts'
-import { samplerLabel } from './sampler-table.ts'
+import { readsSpacing, samplerLabel, scheduleLabel } from './sampler-table.ts'
 import type { TimestepSpacing } from './scheduler-config.ts'
 
 type DrawOptions = {
   /** Called after each denoising step with the number of steps done (1 to steps). */
   onStep?: (step: number) => void
+  /** Called with each preview that an input asks for. */
+  onPreview?: (preview: Preview) => void
   /** Asked between the model's segments; an image given up has an empty `png`. */
   isAborted?: (image: number) => boolean
 }
@@ -24,7 +27,7 @@ type DrawOptions = {
 export async function generate(
   model: Model,
   inputs: ImageInput[],
-  { onStep, isAborted = () => false }: DrawOptions = {},
+  { onStep, onPreview, isAborted = () => false }: DrawOptions = {},
 ): Promise<DrawnImage[]> {
   const settings = settleBatch(model.manifest, inputs)
   const { width, height, steps, sampler, guidance, strength } = settings
@@ -35,6 +38,8 @@ export async function generate(
   const pictures = strength === undefined ? [] : await encodePictures(model, files, { width, height })
   const encodedImages = clock()
   const stepMs: number[] = []
+  const previewMs: number[] = []
+  const due = inputs.map(({ previews = 0 }) => previewSteps(drawnSteps(steps, strength), previews))
   const sampled = await sample(
     spaced(model, settings.timestepSpacing),
     groups,
@@ -49,6 +54,13 @@ export async function generate(
         stepMs.push(clock())
         onStep?.(step)
       },
+      async onDenoised(denoised, { stepsDone: step, shape }) {
+        if (!due.some((each) => each.includes(step))) return
+        const isLeftOut = (image: number) => !due[image]!.includes(step) || isAborted(image)
+        const shown = await decode(model, denoised, shape, { isAborted: isLeftOut })
+        previewMs.push(clock()) // or they would count as the next step's time
+        for (const [image, pixels] of shown.entries()) if (pixels) onPreview?.({ ...pixels, image, step })
+      },
     },
   ).catch(ignoreAllAborted)
   const pixels = sampled ? await decode(model, sampled.latents, sampled.shape, { isAborted }) : []
@@ -60,6 +72,7 @@ export async function generate(
     encodePrompts: encoded,
     ...(strength !== undefined && { encodeImage: encodedImages }),
     steps: stepMs,
+    ...(previewMs.length > 0 && { previews: previewMs.reduce((sum, ms) => sum + ms, 0) }),
     decode: decoded,
     encodePng: clock(),
   }
@@ -104,7 +117,7 @@ function createClock(): () => number {
 
 async function toPng(
   model: Model,
-  { prompt, negativePrompt, seed }: ImageInput,
+  { prompt, negativePrompt, timestepSpacing, seed }: ImageInput,
   { steps, sampler, guidance, strength }: BatchSettings,
   { rgb, width, height }: Pixels,
 ): Promise<Uint8Array> {
@@ -113,6 +126,7 @@ async function toPng(
     negativePrompt: isGuided(guidance) ? negativePrompt : undefined,
     steps,
     sampler: samplerLabel(sampler),
+    schedule: timestepSpacing && readsSpacing(sampler) ? scheduleLabel(timestepSpacing) : undefined,
     guidance,
     strength,
     seed,

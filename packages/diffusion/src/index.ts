@@ -15,6 +15,7 @@ export type {
   GenerateOptions,
   ImageInput,
   ModelInfo,
+  Preview,
   StageTimings,
   TokenCounts,
 } from './engine.ts'
@@ -34,6 +35,7 @@ export {
 export { ModelError } from './model-error.ts'
 export { createGenerator, drawNoise, type Generator } from './noise.ts'
 export { encodePng, formatParameters, type PictureParameters } from './png.ts'
+export { previewSteps } from './preview-steps.ts'
 export { MAX_PICTURE_PIXELS, type RgbPicture, readPicture } from './read-picture.ts'
 export { sample } from './sample.ts'
 export { type Denoise, sampleEulerAncestral } from './sampler.ts'

@@ -81,6 +81,12 @@ describe('formatParameters', () => {
     expect(formatParameters({ ...parameters, negativePrompt: '' })).toBe(formatParameters(parameters))
   })
 
+  it('names the schedule after the sampler where it is told one', () => {
+    expect(formatParameters({ ...parameters, schedule: 'SGM Uniform' })).toContain(
+      'Sampler: Euler a, Schedule type: SGM Uniform, CFG scale: 1',
+    )
+  })
+
   it('quotes values that hold the separators', () => {
     expect(formatParameters({ ...parameters, model: 'a, "b": c' })).toContain(
       'Model: "a, \\"b\\": c", Version',

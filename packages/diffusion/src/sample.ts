@@ -33,6 +33,8 @@ export class AllAborted extends Error {
 type SampleControls = SampleOptions & {
   /** Whether an image of the batch is given up; its latents mean nothing then. */
   isAborted?: (image: number) => boolean
+  /** Given the clean latents that each step but the last led towards, before the next one begins. */
+  onDenoised?: (denoised: Float32Array, at: { stepsDone: number; shape: LatentShape }) => Promise<void>
 }
 
 /**
@@ -45,7 +47,7 @@ export async function sample(
   model: Model,
   conditioning: Conditioning | ConditioningGroup[],
   { seeds, width, height, steps, sampler, guidance = 1, from }: SampleInput,
-  { isAborted = () => false, ...options }: SampleControls = {},
+  { isAborted = () => false, onDenoised, ...options }: SampleControls = {},
 ): Promise<{ latents: Float32Array; shape: LatentShape }> {
   const { unet, vae, scheduler } = model.manifest
   const shape: LatentShape = {
@@ -75,8 +77,10 @@ export async function sample(
       images: group.images,
       predict: await createPredictor(model, group, { width, height, guidance, checkpoint }),
     })
-  const denoise: Denoise = async (latents, { timestep, sigma }) => {
+  let last: { denoised: Float32Array; step: number } | undefined
+  const denoise: Denoise = async (latents, { step, timestep, sigma }) => {
     checkpoint()
+    if (last && step > last.step) await onDenoised?.(last.denoised, { stepsDone: last.step + 1, shape })
     const scaled = { data: scaleModelInput(latents, sigma), dims: [shape.batch, valuesPerImage] }
     const output = new Float32Array(latents.length)
     for (const { images, predict } of predictors) {
@@ -89,7 +93,9 @@ export async function sample(
         output.set(predicted.subarray(i * valuesPerImage, (i + 1) * valuesPerImage), image * valuesPerImage)
       })
     }
-    return toDenoised(output, latents, sigma, scheduler.prediction_type)
+    const denoised = toDenoised(output, latents, sigma, scheduler.prediction_type)
+    last = { denoised, step }
+    return denoised
   }
   return { latents: await draw(denoise, initial, noise, options), shape }
 }

@@ -10,7 +10,7 @@ import {
   type Schedule,
   skipSteps,
 } from './schedule.ts'
-import type { SchedulerConfig } from './scheduler-config.ts'
+import type { SchedulerConfig, TimestepSpacing } from './scheduler-config.ts'
 
 /** A sampler together with its noise levels, ready to draw. */
 type Plan = {
@@ -124,6 +124,15 @@ export const samplerAliases = (name: SamplerName): string[] => [
 
 /** Whether a sampler's noise levels depend on the timestep spacing. */
 export const readsSpacing = (name: SamplerName): boolean => SAMPLERS[name].spaced
+
+const SCHEDULE_LABELS = {
+  linspace: 'Uniform',
+  leading: 'DDIM',
+  trailing: 'SGM Uniform',
+} as const satisfies Record<TimestepSpacing, string>
+
+/** What AUTOMATIC1111 calls a timestep spacing in a picture's parameters. */
+export const scheduleLabel = (spacing: TimestepSpacing): string => SCHEDULE_LABELS[spacing]
 
 /** What AUTOMATIC1111 calls a sampler in a picture's parameters. */
 export const samplerLabel = (name: SamplerName): string => SAMPLERS[name].label

@@ -7,6 +7,7 @@ type Call = {
   resolve(images: DrawnImage[]): void
   reject(error: unknown): void
   onStep: GenerateOptions['onStep']
+  onPreview: GenerateOptions['onPreview']
 }
 
 /**
@@ -31,6 +32,7 @@ export async function startEngine({
     if ('stats' in message) stats = message.stats
     if (message.kind === 'ready') return ready.resolve(message)
     if (message.kind === 'step') return call?.onStep?.(message.step)
+    if (message.kind === 'preview') return call?.onPreview?.(message.preview)
     const ended = call
     call = undefined
     if (message.kind === 'drawn') ended?.resolve(message.images)
@@ -53,12 +55,12 @@ export async function startEngine({
     loadMs,
     died: death.promise,
     stats: () => stats!,
-    async generate(inputs: ImageInput[], { onStep, signals = [] } = {}) {
+    async generate(inputs: ImageInput[], { onStep, onPreview, signals = [] } = {}) {
       if (call) throw new Error('the engine was called while it draws. This is a bug.')
       const { aborted, release } = shareSignals(signals, inputs.length)
       try {
         return await new Promise((resolve, reject) => {
-          call = { resolve, reject, onStep }
+          call = { resolve, reject, onStep, onPreview }
           thread.postMessage({ inputs, aborted } satisfies ToEngine)
         })
       } finally {

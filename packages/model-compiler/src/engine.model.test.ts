@@ -1,7 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Engine, generate, type ImageInput, loadModel, startEngine } from '@sdcpu/diffusion'
+import {
+  type Engine,
+  generate,
+  type ImageInput,
+  loadModel,
+  type Preview,
+  startEngine,
+} from '@sdcpu/diffusion'
+import sharp from 'sharp'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { prepareModel } from './prepare-model.ts'
 
@@ -80,6 +88,31 @@ it('leaves the event loop free while it draws', async () => {
   await engine.generate([input({ width: 256, height: 256, steps: 8 })])
   clearInterval(timer)
   expect(ticks).toBeGreaterThan(5)
+})
+
+it('shows what one step alone draws after the first, and draws every picture with the bits it has unseen', async () => {
+  const inputs = [1, 2, 3].map((seed) => input({ seed, steps: 4 }))
+  const unseen = await engine.generate(inputs)
+  const shown: Preview[] = []
+  const watched = inputs.map((each, i) => ({ ...each, ...(i > 0 && { previews: 4 - i }) }))
+  const images = await engine.generate(watched, { onPreview: (preview) => shown.push(preview) })
+  for (const [i, { png }] of images.entries())
+    expect(Buffer.from(png).equals(Buffer.from(unseen[i]!.png))).toBe(true)
+  expect(shown.map(({ image, step }) => [image, step])).toEqual([
+    [1, 1],
+    [2, 1],
+    [1, 2],
+    [1, 3],
+    [2, 3],
+  ])
+  expect(images[0]!.timingsMs.previews).toBeGreaterThan(0)
+  expect(images[0]!.timingsMs.steps).toHaveLength(4)
+  expect(unseen[0]!.timingsMs).not.toHaveProperty('previews')
+
+  const [once] = await engine.generate([input({ seed: 2, steps: 1 })])
+  const { rgb, width, height } = shown[0]!
+  expect([width, height]).toEqual([64, 64])
+  expect(Buffer.from(rgb).equals(await sharp(once!.png).raw().toBuffer())).toBe(true)
 })
 
 it('gives up an aborted picture and draws its batch mates as if nothing had happened', async () => {

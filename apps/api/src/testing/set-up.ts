@@ -11,6 +11,7 @@ import {
   modelKey,
   modelNamesKey,
   PictureStoreConfig,
+  previewKey,
 } from '@sdcpu/contract'
 import { connectRedis, RedisConfig } from '@sdcpu/redis'
 import { SafetyConfig } from '@sdcpu/safety'
@@ -47,6 +48,8 @@ export async function setUp(
     logPrompts = false,
     log,
     hooks = {},
+    heartbeatMs,
+    holdMs,
     prefix = `{test-${randomUUID()}}`,
   }: {
     url?: string
@@ -59,6 +62,8 @@ export async function setUp(
     logPrompts?: boolean
     log?: PassThrough
     hooks?: Record<string, string>
+    heartbeatMs?: number
+    holdMs?: number
     /** Of another API, to be its replica. */
     prefix?: string
   } = {},
@@ -76,6 +81,8 @@ export async function setUp(
     queues,
     apiKeys,
     log,
+    heartbeatMs,
+    holdMs,
     openConnection: () => connectRedis(reach(url ?? direct), { patience: 'endless' }).on('error', () => {}),
     config: {
       ...PictureStoreConfig.parse(hooks),
@@ -98,7 +105,9 @@ export async function setUp(
   const workers = new Map<string, Worker<ImageJob, ImageResult>>()
   const workerOf = (model: string) => {
     const connection = { connection: own, prefix }
-    const worker = workers.get(model) ?? new Worker(imagesQueueName(model), null, connection)
+    const known = workers.get(model)
+    if (known) return known
+    const worker = new Worker<ImageJob, ImageResult>(imagesQueueName(model), null, connection)
     worker.on('error', () => {}) // of a Redis that a test takes away
     workers.set(model, worker)
     return worker
@@ -127,7 +136,7 @@ export async function setUp(
       if (!job) throw new Error('no job waits')
       return job
     },
-    async succeed(job: Job<ImageJob, ImageResult>, bytes = 'png') {
+    async succeed(job: Job<ImageJob, ImageResult>, bytes: string | Buffer = 'png') {
       const { id, index, seed, width, height, steps, ...settings } = job.data
       await own.set(imageBytesKey(prefix, id, index), bytes)
       const timingsMs = { encodePrompts: 1, steps: [2, 3], decode: 4, encodePng: 5 }
@@ -141,6 +150,13 @@ export async function setUp(
         TOKEN,
         false,
       )
+    },
+    /** Publishes a preview of a job's image, as its worker does. */
+    async show(job: Job<ImageJob, ImageResult>, step: number, file: string) {
+      const { id, index } = job.data
+      await own.hset(previewKey(prefix, id, index), { step, file })
+      const events = workerOf('demo').toKey('events')
+      await own.xadd(events, '*', 'event', 'preview', 'jobId', job.id!)
     },
     async fail(job: Job<ImageJob, ImageResult>, reason: string) {
       await job.moveToFailed(new Error(reason), TOKEN, false)

@@ -101,8 +101,9 @@ describe('the way to the API', () => {
   it.each([
     '/api/v1/images?limit=3',
     '/v1/models',
-    '/sdapi/v1/progress',
-    '/internal/ping',
+    '/v1/images/generations',
+    '/sdapi/v1/progress?skip_current_image=true',
+    '/internal/pendingTasks',
     '/images/a/0_0.png',
     '/mcp',
     '/docs',
@@ -232,6 +233,21 @@ describe('the way to the API', () => {
     const [response] = await once(request, 'response')
     expect(response.statusCode).toBe(200)
     expect(await bodyOf(response)).toBe('a picture')
+  })
+
+  it('lets spaces through as they come, and the JSON after them', async () => {
+    let finish = () => {}
+    const api = await apiOf((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' })
+      response.write(' ')
+      finish = () => response.end('{"images":[]}')
+    })
+    const base = await (await serverOf(api)).listen({ host: '127.0.0.1', port: 0 })
+    const answer = await fetch(`${base}/sdapi/v1/txt2img`, { method: 'POST', body: '{}' })
+    const reader = answer.body!.getReader()
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe(' ')
+    finish()
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe('{"images":[]}')
   })
 
   // Not by `inject`, whose pretended request fails with the body it could not pass on.

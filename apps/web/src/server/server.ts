@@ -7,6 +7,7 @@ import fastifyStatic from '@fastify/static'
 import type { ErrorBody } from '@sdcpu/contract'
 import { type FastifyInstance, type FastifyReply, fastify, LogController } from 'fastify'
 import { createApiAgent } from './api-agent.ts'
+import { API_PATHS } from './api-paths.ts'
 import { addMetrics } from './metrics.ts'
 
 export type ServerOptions = {
@@ -17,9 +18,6 @@ export type ServerOptions = {
   /** Writes JSON lines to standard output; off in tests. */
   logger?: boolean
 }
-
-/** Everything the API answers; the rest of the paths belong to the page. */
-const API_PATHS = ['/api', '/v1', '/sdapi', '/internal', '/images', '/mcp', '/docs', '/openapi.json']
 
 // An API that restarts is back within seconds.
 const RETRY_AFTER_SECONDS = 2

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DrawnImage, Engine, ImageInput } from '@sdcpu/diffusion'
+import { type DrawnImage, type Engine, type ImageInput, previewSteps } from '@sdcpu/diffusion'
 
 export type EngineDouble = Engine & {
   /** The inputs of each call of `generate`, in order. */
@@ -52,7 +52,7 @@ export function createEngineDouble({
     stepsDone: () => stepsDone,
     died,
     die,
-    async generate(inputs, { onStep, signals = [] } = {}) {
+    async generate(inputs, { onStep, onPreview, signals = [] } = {}) {
       const earlier = calls.push(inputs) - 1
       const { steps } = inputs[0]!
       for (let step = 1; step <= steps; step++) {
@@ -60,6 +60,9 @@ export function createEngineDouble({
         await sleep(stepMs)
         stepsDone++
         onStep?.(step)
+        for (const [image, { previews = 0, width, height }] of inputs.entries())
+          if (previewSteps(steps, previews).includes(step))
+            onPreview?.({ image, step, width, height, rgb: new Uint8Array(3 * width * height).fill(step) })
       }
       if (fails(inputs, earlier)) throw new Error('the engine double was told to fail')
       return inputs.map((input, i) =>
