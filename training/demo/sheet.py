@@ -8,22 +8,20 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
-# The ten that this kind of model is usually shown with, then thirty of one or two subjects, colours and settings.
-KNOWN = (
+# What it is good at, each of subjects.FOCUS and every colour; then one prompt with ten seeds; then the ten prompts that such models are
+# usually shown with.
+PROMPTS = (
+    "a panda on a blue background", "a dog on a red background", "green background, cat", "a raccoon in front of a yellow wall",
+    "robot, purple background", "an apple on a white background", "an astronaut, black background, 8k", "a horse on pink",
+    "an octopus on an orange background", "a tree on a turquoise background", "gray background with a car", "yellow sky behind a motorcycle",
+    "a house on a green background", "a fox on a blue background, digital art", "cottage in front of a gray wall", "a cosmonaut on red",
+    "an oak on a pink background", "Red sky, a kitten", "a cat", "highly detailed puppy, 8k",
+    *["a panda on a blue background"] * 10,
     "A panda listening to music with headphones. highly detailed, 8k.", "A dog listening to music with headphones. highly detailed, 8k.",
     "A robot cat eating spaghetti, digital art, 8k.", "A large blob of exploding splashing rainbow paint, with an apple emerging, 8k.",
     "An astronaut riding a galloping horse, 8k.", "A family of raccoons living in a small cabin, tilt shift, arc shot, 8k.",
     "A tree walking through the forest, tilt shift, 8k.", "An octopus attacks New York, 8k.",
     "Motorcyclist on a racing track, highly detailed, 8k.", "Humans building a highway on Mars, cinematic, 8k.",
-)
-PROMPTS = (
-    *KNOWN,
-    "a panda with headphones on a blue background", "a fox on a purple background", "green background, cat", "a tiger in front of a yellow wall",
-    "robot, pink background", "an apple on a white background", "an astronaut in space", "a unicorn on the beach", "a turtle and a frog on turquoise",
-    "a lion in the snow", "a rocket among the stars", "a boat by the sea", "a snowman in the mountains", "a penguin riding a whale, blue background",
-    "a castle on an orange background", "yellow sky behind a guitar", "a monkey eating a banana", "an owl in the woods", "a train on gray",
-    "a cup of coffee and a cake on a red background", "a bunny in a splash of paint", "a rose red pizza slice, 8k", "a butterfly and a sunflower, green background",
-    "a bear wearing headphones in the city", "a ghost, black background", "Mars on black", "a car on a highway", "a strawberry", "a house in the forest", "a palette on a teal background",
 )
 
 

@@ -58,6 +58,10 @@ RIDERS = (*HEADS, "penguin", "owl", "astronaut", "people", "snowman", "turtle", 
 MOUNTS = ("horse", "unicorn", "motorcycle", "car", "whale", "turtle", "rocket", "boat", "train", "dog", "bear", "guitar")
 FOOD = ("apple", "banana", "strawberry", "pizza", "cake", "spaghetti", "coffee")
 
+# The subjects that the last stage is spent on (unet.focus), alone and on plain colours; the others are drawn less well.
+FOCUS = ("panda", "dog", "cat", "raccoon", "robot", "apple", "astronaut", "horse", "octopus", "tree", "car", "motorcycle", "house", "fox")
+
+
 # Background colour: sRGB, then the words that name it. The order is a path on which neighbours look alike:
 # a prompt without a colour takes the noise's place on this path.
 COLOURS = {
