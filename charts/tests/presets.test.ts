@@ -34,7 +34,12 @@ describe('the presets', () => {
     ['sdxl', 'fp32', '1024x1024', /\| fp32: peak memory of the process at 1024x1024 \| ([\d.]+) GB/],
     ['sdxl', 'int8', '512x512', /\| int8: peak memory of the process at 512x512 \| ([\d.]+) GB/],
     ['sdxl', 'int8', '1024x1024', /\| int8: peak memory of the process at 1024x1024 \| ([\d.]+) GB/],
-    ['demo', 'fp32', '512x512', /\| demo model, four pictures of 512x512 in a batch, peak memory \| ([\d.]+) GB/],
+    [
+      'demo',
+      'fp32',
+      '512x512',
+      /\| demo model, four pictures of 512x512 in a batch, peak memory \| ([\d.]+) GB/,
+    ],
     ['demo', 'fp32', '1024x1024', /\| demo model, one picture of 1024x1024, peak memory \| ([\d.]+) GB/],
   ])('give a worker of %s with plan %s more memory for %s than was measured', (kind, plan, size, figure) => {
     expect(bytesOf(presets[kind]![plan]!.memory[size]!)).toBeGreaterThan(HEADROOM * gigabytes(figure))
