@@ -35,7 +35,7 @@ export function createForecast(
   redis: Redis,
   { queues, prefix }: { queues: Queues; prefix: string },
 ): Forecast {
-  const kept = new Map<string, { at: number; outlook: Promise<QueueOutlook> }>()
+  const newest = new Map<string, Look>()
 
   async function compute(model: string): Promise<QueueOutlook> {
     const queue = queues(model)
@@ -73,17 +73,40 @@ export function createForecast(
     })
   }
 
+  function begin(model: string): Promise<QueueOutlook> {
+    const look: Look = { at: performance.now(), outlook: compute(model), isUnderWay: true }
+    newest.set(model, look)
+    look.outlook.then(
+      () => {
+        look.isUnderWay = false
+      },
+      () => {
+        if (newest.get(model) === look && !look.next) newest.delete(model)
+      },
+    )
+    return look.outlook
+  }
+
+  // A look that is under way may have read the queue before the caller changed it; the one after it has not, and serves
+  // all who ask meanwhile, so that many who ask at once cost two looks.
+  function lookAgain(model: string): Promise<QueueOutlook> {
+    const look = newest.get(model)
+    if (!look?.isUnderWay) return begin(model)
+    look.next ??= look.outlook.catch(() => {}).then(() => begin(model))
+    return look.next
+  }
+
   return {
     look(model, { isFresh = false } = {}) {
-      const known = kept.get(model)
-      if (known && !isFresh && performance.now() - known.at < MAX_AGE_MS) return known.outlook
-      const outlook = compute(model)
-      kept.set(model, { at: performance.now(), outlook })
-      outlook.catch(() => kept.delete(model))
-      return outlook
+      if (isFresh) return lookAgain(model)
+      const known = newest.get(model)
+      const isNew = known && (known.isUnderWay || performance.now() - known.at < MAX_AGE_MS)
+      return isNew ? known.outlook : begin(model)
     },
   }
 }
+
+type Look = { at: number; outlook: Promise<QueueOutlook>; isUnderWay: boolean; next?: Promise<QueueOutlook> }
 
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)

@@ -1,4 +1,5 @@
 import { ImagesList, ImagesResource, imageBytesKey, imageRequestKey } from '@sdcpu/contract'
+import { Queue } from 'bullmq'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { setUp } from './testing/set-up.ts'
 
@@ -25,6 +26,18 @@ async function create(api: Api, payload: object = {}, headers: Headers = {}): Pr
 const find = async (api: Api, id: string) =>
   ImagesResource.parse((await call(api, 'GET', `/api/v1/images/${id}`)).json())
 const noJobWaits = (api: Api) => expect(api.take()).rejects.toThrow('no job waits')
+
+it('looks at the queue a few times for many who ask at once, and knows the place of each', async () => {
+  const api = await startApi()
+  const getJobs = vi.spyOn(Queue.prototype, 'getJobs')
+  onTestFinished(() => getJobs.mockRestore())
+  const callers = Array.from({ length: 20 }, (_, i) => `token-of-caller-number-${i}`)
+  const requests = await Promise.all(callers.map((token) => create(api, {}, { 'x-client-token': token })))
+  const positions = requests.map(({ images }) => images[0]!.position)
+  expect(positions.every((position) => typeof position === 'number' && position < callers.length)).toBe(true)
+  const states = ['active', 'waiting', 'prioritized'] // a look asks for each
+  expect(getJobs.mock.calls.length / states.length).toBeLessThanOrEqual(callers.length / 2)
+})
 
 it('cancels what waits at once, and it is never drawn', async () => {
   const api = await startApi()
