@@ -36,16 +36,16 @@ export function createForecast(
   { queues, prefix }: { queues: Queues; prefix: string },
 ): Forecast {
   const newest = new Map<string, Look>()
+  const read = new Map<string, Map<string, QueuedImage>>() // by model and job id
 
   async function compute(model: string): Promise<QueueOutlook> {
     const queue = queues(model)
-    const [measured, workers, isPaused, active, waiting, prioritized] = await Promise.all([
+    const [measured, workers, isPaused, active, waiting] = await Promise.all([
       readTimes(model),
       findWorkers(redis, { prefix, model }),
       reply(queue.isPaused()),
       reply(queue.getJobs(['active'], 0, HORIZON, true)),
-      reply(queue.getJobs(['waiting'], 0, HORIZON, true)),
-      reply(queue.getJobs(['prioritized'], 0, HORIZON, true)),
+      readWaiting(model),
     ])
     const progress = new Map(active.map((job) => [job, ImageProgress.safeParse(job.progress).data]))
     const simulated = workers.map(({ id, batchMaxSize }) => {
@@ -55,13 +55,26 @@ export function createForecast(
     })
     const alive = new Set(workers.map(({ id }) => id))
     const held = active.filter((job) => !alive.has(progress.get(job)?.worker ?? ''))
-    const line = [...held, ...waiting, ...prioritized].filter(Boolean).map(toQueued)
+    const line = [...held.map(toQueued), ...waiting]
     const notice = workers.length === 0 ? 'no_worker' : isPaused ? 'paused' : undefined
     return {
       outlooks: simulateQueue(line, isPaused ? [] : simulated, measured),
-      waiting: waiting.length + prioritized.length,
+      waiting: waiting.length,
       ...(notice && { notice }),
     }
+  }
+
+  // A job does not change while it waits, and there may be hundreds; so each is read once.
+  async function readWaiting(model: string): Promise<QueuedImage[]> {
+    const queue = queues(model)
+    const known = read.get(model)
+    const ids = await reply(queue.getRanges(['waiting', 'prioritized'], 0, HORIZON, true))
+    const images = await Promise.all(
+      ids.map(async (id) => known?.get(id) ?? toMaybeQueued(await reply(queue.getJob(id)))),
+    )
+    const waiting = images.filter((image) => image !== undefined)
+    read.set(model, new Map(waiting.map((image) => [image.id, image])))
+    return waiting
   }
 
   async function readTimes(model: string): Promise<Measured[]> {
@@ -107,6 +120,10 @@ export function createForecast(
 }
 
 type Look = { at: number; outlook: Promise<QueueOutlook>; isUnderWay: boolean; next?: Promise<QueueOutlook> }
+
+function toMaybeQueued(job: Job<ImageJob, ImageResult> | undefined): QueuedImage | undefined {
+  return job && toQueued(job) // taken meanwhile, and gone
+}
 
 function toQueued({ id, data }: Job<ImageJob, ImageResult>): QueuedImage {
   const shape = batchShape(data)
