@@ -25,9 +25,11 @@ export type QueueOutlook = {
   waiting: number
 }
 
+export type LookOptions = { isFresh: boolean }
+
 export type Forecast = {
   /** How it goes on with a model's queue; at most half a second old, or new when `isFresh`. @throws `unavailable` */
-  look(model: string, options?: { isFresh?: boolean }): Promise<QueueOutlook>
+  look(model: string, options?: LookOptions): Promise<QueueOutlook>
 }
 
 /** Forecasts when images will be drawn, from the queue, the workers alive and what they have measured. */
@@ -110,7 +112,7 @@ export function createForecast(
   }
 
   return {
-    look(model, { isFresh = false } = {}) {
+    look(model, { isFresh } = { isFresh: false }) {
       if (isFresh) return lookAgain(model)
       const known = newest.get(model)
       const isNew = known && (known.isUnderWay || performance.now() - known.at < MAX_AGE_MS)

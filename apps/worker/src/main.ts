@@ -6,7 +6,7 @@ import { runWorker } from './run-worker.ts'
 
 // Drawing takes every core for seconds: on a machine that also answers callers, answering goes first. All threads are
 // started after this and inherit it.
-const NICENESS = 5
+const NICENESS = 10
 
 function readConfig(): WorkerConfig {
   try {
