@@ -27,7 +27,7 @@ const { values } = parseArgs({
     'without-faults': { type: 'boolean', default: false },
   },
 })
-const latencies: number[] = []
+const calls: { method: string; ms: number }[] = []
 const faults: string[] = []
 let refused = 0
 
@@ -43,9 +43,13 @@ process.exitCode = faults.length === 0 ? 0 : 1
 
 /** Compares what was told at enqueue, behind others, with what came. */
 async function measureEtas({ api }: Service): Promise<void> {
-  // Each kind of batch a few times, so that its time is known.
-  for (const n of [4, 4, 4, 1, 1, 1])
-    for (const size of SIZES) await follow(api, await ask(api, { n, size }, 'first'))
+  // Each kind of batch a few times, so that its time is known: beside others, which take a share of the same cores.
+  for (let round = 0; round < 3; round++) {
+    const warmUp: Request[] = []
+    for (const n of [4, 4, 1, 1])
+      for (const size of SIZES) warmUp.push(await ask(api, { n, size }, `first-${n}`))
+    await Promise.all(warmUp.map((request) => follow(api, request)))
+  }
   const requests: Request[] = []
   for (let i = 0; i < 40; i++)
     requests.push(await ask(api, { n: 1, size: SIZES[i % SIZES.length]!, steps: 8 }, `early-${i % 4}`))
@@ -68,7 +72,7 @@ async function load(
   { images, callers }: { images: number; callers: number },
 ): Promise<void> {
   const { api } = service
-  latencies.length = 0
+  calls.length = 0
   const startedAt = Date.now()
   const each = images / callers
   let drawn = 0
@@ -98,14 +102,18 @@ async function load(
     models: { queue: { waiting: number; active: number } }[]
   }
   const { waiting, active } = models[0]!.queue
-  const p95 = quantile(latencies, 0.95)
+  const p95 = quantile(timesOf(['GET', 'POST']), 0.95)
   console.log(
     `${ids.size} pictures for ${callers} callers in ${seconds.toFixed(0)} s, ${refused} calls told to come back`,
   )
   console.log(`${lost.length} lost, ${wrong.length} wrong, ${waiting + active} left in the queue`)
-  console.log(
-    `${latencies.length} calls: median ${quantile(latencies, 0.5).toFixed(0)} ms, p95 ${p95.toFixed(0)} ms, longest ${Math.max(...latencies).toFixed(0)} ms`,
-  )
+  for (const methods of [['GET', 'POST'], ['GET'], ['POST']]) {
+    const times = timesOf(methods)
+    const [median, late] = [0.5, 0.95].map((share) => quantile(times, share).toFixed(0))
+    console.log(
+      `${times.length} calls (${methods.join(' and ')}): median ${median} ms, p95 ${late} ms, longest ${Math.max(...times).toFixed(0)} ms`,
+    )
+  }
   if (ids.size !== images || drawn !== images)
     faults.push(`${ids.size} pictures were asked for and ${drawn} ended; ${images} are expected`)
   if (lost.length > 0) faults.push(`${lost.length} pictures were lost`)
@@ -169,7 +177,7 @@ async function call<T>(url: string, init?: RequestInit): Promise<T> {
     const startedAt = performance.now()
     const answer = await fetch(url, init)
     const body = await answer.text()
-    latencies.push(performance.now() - startedAt)
+    calls.push({ method: init?.method ?? 'GET', ms: performance.now() - startedAt })
     if (answer.ok) return JSON.parse(body)
     if (answer.status !== 503 && answer.status !== 429) throw new Error(`${url}: ${answer.status} ${body}`)
     refused++
@@ -188,6 +196,10 @@ async function findWrong(api: string, { request, images }: Resource): Promise<st
       wrong.push(`${url} is ${size}, not ${request.size}`)
   }
   return wrong
+}
+
+function timesOf(methods: string[]): number[] {
+  return calls.filter(({ method }) => methods.includes(method)).map(({ ms }) => ms)
 }
 
 function quantile(numbers: number[], share: number): number {

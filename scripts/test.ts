@@ -7,6 +7,7 @@ import { createChildren, findProgram } from './child-processes.ts'
 import { findChromium } from './chromium.ts'
 import { installDebianPackage } from './debian.ts'
 import { findHelm } from './helm.ts'
+import { findOpenWebUi } from './open-webui.ts'
 import { findPython } from './python-environment.ts'
 
 type Counts = { passed: number; failed: number }
@@ -25,9 +26,10 @@ const STEPS: Record<string, Step> = {
   e2e: { title: 'Browser tests', run: browserTests },
 }
 
-// Only when named: it installs into the cluster that KUBECONFIG names.
+// Only when named: the first installs into the cluster that KUBECONFIG names, the second gigabytes from PyPI.
 const NAMED_ONLY: Record<string, Step> = {
   cluster: { title: 'Chart in a cluster', run: () => vitest('cluster') },
+  'open-webui': { title: 'Open WebUI', run: openWebUiTests },
 }
 const ALL_STEPS = { ...STEPS, ...NAMED_ONLY }
 
@@ -94,6 +96,11 @@ async function browserTests(): Promise<Counts> {
   for (const name of ['curl', 'jq']) // of the commands in docs/clients.md
     if (!findProgram(name)) await installDebianPackage(name, { purpose: name, log: console.log })
   return vitest('e2e')
+}
+
+async function openWebUiTests(): Promise<Counts> {
+  await findOpenWebUi(console.log) // here, because the installation would not fit in a test's time
+  return vitest('open-webui')
 }
 
 async function chartTests(): Promise<Counts> {

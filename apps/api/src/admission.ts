@@ -155,12 +155,14 @@ export function createAdmission({
   return {
     async admit({ caller, model, n, size }) {
       checkPossible(caller, n)
-      await checkSize(model, size)
-      await findRoom(model, n)
-      await checkUnfinished(caller, { model, n })
-      const { waiting } = await countUnfinished(caller.turn)
+      // All questions at once: on a busy machine each answer of Redis is waited for. The first refusal in this order counts.
+      const counting = countUnfinished(caller.turn)
+      const finding = currentRound(model)
+      const checks = [checkSize(model, size), findRoom(model, n), checkUnfinished(caller, { model, n })]
+      for (const outcome of await Promise.allSettled([...checks, counting, finding]))
+        if (outcome.status === 'rejected') throw outcome.reason
       await takeFromRates(caller, n) // last, since it is used up by asking
-      return Math.min((await currentRound(model)) + waiting, MAX_PRIORITY - n)
+      return Math.min((await finding) + (await counting).waiting, MAX_PRIORITY - n)
     },
 
     async remember({ turn, quotas }, queue, jobIds) {

@@ -7,12 +7,20 @@ import { reply } from './redis.ts'
 
 const Claim = z.object({ id: z.string(), bodyDigest: z.string() })
 
+const SET_OR_GET = `
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2], 'NX')
+return redis.call('GET', KEYS[1])`
+
 export type Idempotency = {
   /**
    * The id that a request with this key has or is to get. Two requests that come at the same moment get the same.
    * @throws `idempotency_mismatch` when the key was used with another body
    */
-  claim(use: { key: string; owner: string | undefined; body: unknown }): Promise<string>
+  claim(use: {
+    key: string
+    owner: string | undefined
+    body: unknown
+  }): Promise<{ id: string; isNew: boolean }>
 }
 
 /** Remembers which request an `Idempotency-Key` stands for, for as long as the request is known. */
@@ -30,14 +38,14 @@ export function createIdempotency({
       const place = idempotencyKey(prefix, hash(`${owner}\n${key}`))
       const own = { id: randomUUID(), bodyDigest: digestOf(body) }
       const ttl = knownForSeconds(resultTtlSeconds)
-      await reply(redis.set(place, JSON.stringify(own), 'EX', ttl, 'NX'))
-      const kept = Claim.parse(JSON.parse((await reply(redis.get(place))) ?? JSON.stringify(own)))
-      if (kept.bodyDigest !== own.bodyDigest)
+      const kept = await reply(redis.eval(SET_OR_GET, 1, place, JSON.stringify(own), ttl))
+      const claim = Claim.parse(JSON.parse(String(kept)))
+      if (claim.bodyDigest !== own.bodyDigest)
         throw new ApiError(
           'idempotency_mismatch',
-          `the Idempotency-Key was used for request ${kept.id}, whose body is another one`,
+          `the Idempotency-Key was used for request ${claim.id}, whose body is another one`,
         )
-      return kept.id
+      return { id: claim.id, isNew: claim.id === own.id }
     },
   }
 }

@@ -1,4 +1,5 @@
 import { ImagesList, ImagesResource, imageBytesKey, imageRequestKey } from '@sdcpu/contract'
+import { Queue } from 'bullmq'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { setUp } from './testing/set-up.ts'
 
@@ -25,6 +26,20 @@ async function create(api: Api, payload: object = {}, headers: Headers = {}): Pr
 const find = async (api: Api, id: string) =>
   ImagesResource.parse((await call(api, 'GET', `/api/v1/images/${id}`)).json())
 const noJobWaits = (api: Api) => expect(api.take()).rejects.toThrow('no job waits')
+
+it('looks at the queue a few times for many who ask at once, and knows the place of each', async () => {
+  const api = await startApi()
+  const looks = vi.spyOn(Queue.prototype, 'getRanges')
+  const reads = vi.spyOn(Queue.prototype, 'getJob')
+  onTestFinished(() => void vi.restoreAllMocks())
+  const callers = Array.from({ length: 20 }, (_, i) => `token-of-caller-number-${i}`)
+  const requests = await Promise.all(callers.map((token) => create(api, {}, { 'x-client-token': token })))
+  const positions = requests.map(({ images }) => images[0]!.position)
+  expect(positions.every((position) => typeof position === 'number' && position < callers.length)).toBe(true)
+  const looked = looks.mock.calls.filter(([states]) => states.includes('waiting'))
+  expect(looked.length).toBeLessThanOrEqual(callers.length / 2)
+  expect(reads.mock.calls.length).toBeLessThanOrEqual(2 * callers.length) // to describe it, and to look ahead
+})
 
 it('cancels what waits at once, and it is never drawn', async () => {
   const api = await startApi()

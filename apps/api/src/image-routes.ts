@@ -109,11 +109,11 @@ export function addImageRoutes(
       const { webhookUrl } = request.body
       if (webhookUrl) webhooks.check(webhookUrl)
       const key = request.headers['idempotency-key']
-      const id =
+      const claim =
         key === undefined
           ? undefined
           : await idempotency.claim({ key, owner: caller.owner, body: request.body })
-      let resource = await images.create(request.body, caller, { id, requestId: request.id })
+      let resource = await images.create(request.body, caller, { ...claim, requestId: request.id })
       if (webhookUrl) await webhooks.expect(resource.id, webhookUrl)
       logCreated(request, resource)
       reply.header('location', `/api/v1/images/${resource.id}`)

@@ -25,7 +25,7 @@ import type { Admission } from './admission.ts'
 import { ApiError, fixedMessage } from './api-error.ts'
 import { type Caller, isKeyed, mayAccess } from './caller.ts'
 import { cancelJobs } from './cancel-jobs.ts'
-import type { Forecast } from './forecast.ts'
+import type { Forecast, LookOptions } from './forecast.ts'
 import { toImageStatus, toRequestStatus } from './image-status.ts'
 import { readInputImage } from './input-image.ts'
 import type { Links } from './links.ts'
@@ -40,13 +40,14 @@ const ATTEMPTS = 2 // a failure that repeats itself will not go away
 
 export type Images = {
   /**
-   * `id` is a new one when absent; `previews` says how often the images are shown while they are drawn.
+   * `id` is a new one when absent, and `isNew` says that a given one is; `previews` says how often the images are shown
+   * while they are drawn.
    * @throws `invalid_request`, `model_not_found`, `model_not_ready`, `queue_full`, `unavailable`
    */
   create(
     body: CreateImages,
     caller: Caller,
-    options?: { id?: string | undefined; requestId?: string; previews?: number | undefined },
+    options?: { id?: string; isNew?: boolean; requestId?: string; previews?: number | undefined },
   ): Promise<ImagesResource>
   /** @throws `image_not_found`, `unavailable` */
   find(id: string, caller: Caller): Promise<ImagesResource>
@@ -111,8 +112,8 @@ export function createImages({
     const expiresAtMs = Number.isFinite(deadlineMs) ? deadlineMs : undefined
     const queue = queues(model)
     const jobIds = indexes.map((index) => imageJobId(id, index))
-    await admission.remember(caller, queue, jobIds)
     const age = knownForSeconds(resultTtlSeconds)
+    const remembering = admission.remember(caller, queue, jobIds)
     const adding = queue.addBulk(
       indexes.map((index, i) => ({
         name: 'image',
@@ -136,7 +137,7 @@ export function createImages({
         },
       })),
     )
-    await reply(adding)
+    await Promise.all([remembering, reply(adding)])
   }
 
   async function findRecord(id: string, caller: Pick<Caller, 'owner' | 'isStrict'>): Promise<RequestRecord> {
@@ -145,21 +146,30 @@ export function createImages({
     return record
   }
 
-  async function describeAll(record: RequestRecord, options?: { isFresh: boolean }): Promise<ImagesResource> {
+  async function describeAll(record: RequestRecord, options?: LookOptions): Promise<ImagesResource> {
     const canceled = await records.findCanceled(record.id)
     const describing = indexesOf(record.request).map((index) =>
       describeImage(record, index, canceled.has(index)),
     )
-    const images = await Promise.all(describing)
-    if (images.every(({ status }) => isTerminal(status))) return toResource(record, images)
-    const { outlooks, notice } = await forecast.look(record.request.model, options)
-    const withOutlook = images.map((image) => {
+    return withOutlook(toResource(record, await Promise.all(describing)), options)
+  }
+
+  /** A request whose images were queued this moment; a worker may have begun them, which the next answer tells. */
+  function describeNew(record: RequestRecord): Promise<ImagesResource> {
+    const images = indexesOf(record.request).map((index) => toQueued(record.request, index))
+    return withOutlook(toResource(record, images), { isFresh: true })
+  }
+
+  async function withOutlook(resource: ImagesResource, options?: LookOptions): Promise<ImagesResource> {
+    if (resource.images.every(({ status }) => isTerminal(status))) return resource
+    const { outlooks, notice } = await forecast.look(resource.request.model, options)
+    const images = resource.images.map((image) => {
       if (isTerminal(image.status)) return image
-      const { position, etaSeconds } = outlooks.get(imageJobId(record.id, image.index)) ?? {}
+      const { position, etaSeconds } = outlooks.get(imageJobId(resource.id, image.index)) ?? {}
       return { ...image, etaSeconds, ...(image.status === 'queued' && { position }) }
     })
     const isWaiting = images.some(({ status }) => status === 'queued')
-    return { ...toResource(record, withOutlook), ...(isWaiting && { notice }) }
+    return { ...resource, images, ...(isWaiting && { notice }) }
   }
 
   async function describeImage(record: RequestRecord, index: number, isCanceled: boolean): Promise<Image> {
@@ -228,11 +238,14 @@ export function createImages({
     findRecord,
     describeAll,
 
-    async create(body, caller, { id = randomUUID(), requestId, previews } = {}) {
-      const known = await records.findMaybe(id)
+    async create(body, caller, { id: givenId, isNew = givenId === undefined, requestId, previews } = {}) {
+      const id = givenId ?? randomUUID()
+      const choosing = models.choose(body.model)
+      choosing.catch(() => {}) // it counts only where the request is not known
+      const known = isNew ? undefined : await records.findMaybe(id)
       if (known) return resume(known, caller)
       const input = body.image === undefined ? undefined : await readInputImage(body.image)
-      const request = resolveRequest(body, await models.choose(body.model), input)
+      const request = resolveRequest(body, await choosing, input)
       await checkPrompt(request)
       const priority = await admission.admit({ caller, ...request })
       const createdAt = new Date().toISOString()
@@ -242,7 +255,7 @@ export function createImages({
       if (input) await reply(redis.set(inputImageKey(prefix, id), input.bytes, 'EX', resultTtlSeconds))
       await enqueue(record, { caller, priority, requestId })
       metrics.imagesRequested.inc({ model: request.model }, request.n)
-      return describeAll(record, { isFresh: true })
+      return describeNew(record)
     },
 
     async find(id, caller) {

@@ -28,7 +28,7 @@
 
 {{- define "sdcpu.workerMemory" -}}
 {{- $preset := include "sdcpu.preset" . | fromYaml -}}
-{{- include "sdcpu.memory" (list . (.Values.worker.memory | default $preset.memory)) -}}
+{{- include "sdcpu.memory" (list . (.Values.worker.memory | default (index $preset.memory .Values.worker.largestSize))) -}}
 {{- end -}}
 
 {{- define "sdcpu.storageSize" -}}
