@@ -1,8 +1,8 @@
 """Counts how often the judge finds the asked subject and colour in the model's pictures, on held-out wordings.
 
-Usage: python evaluate.py MODEL_DIR [--steps 1 4] [--count 400] [--all]
+Usage: python evaluate.py MODEL_DIR [--steps 1 4] [--count 400]
 
-Asks for one of subjects.FOCUS on a plain colour; with --all for any subject, every fifth time for two.
+Asks for a subject on a plain colour, every fifth time for two.
 """
 import argparse
 import pathlib
@@ -14,19 +14,19 @@ from classifier import accuracy_on_renders, all_found, classify, load_classifier
 from prompts import held_out_prompt
 from scenes import relation_of
 from sheet import draw, load
-from subjects import COLOURS, FOCUS, SUBJECTS
+from subjects import COLOURS, SUBJECTS
 
 BATCH = 20
 FIRST_SEED = 1000
 PAIR_EVERY = 5  # every fifth prompt asks for two subjects
 
 
-def held_out(count, everything):
+def held_out(count):
     """Returns (prompt, subject names, colour number) for each picture; subjects and colours take turns."""
-    rng, names, colours, rows = np.random.default_rng(7), list(SUBJECTS if everything else FOCUS), list(COLOURS), []
+    rng, names, colours, rows = np.random.default_rng(7), list(SUBJECTS), list(COLOURS), []
     for i in range(count):
         first, colour = names[i % len(names)], (i // len(names) + 5 * i) % len(colours)
-        second = names[(i + 1 + rng.integers(len(names) - 1)) % len(names)] if everything and i % PAIR_EVERY == PAIR_EVERY - 1 else None
+        second = names[(i + 1 + rng.integers(len(names) - 1)) % len(names)] if i % PAIR_EVERY == PAIR_EVERY - 1 else None
         relation = relation_of(first, second) if second else "beside"
         rows.append((held_out_prompt(rng, first, second, relation, list(COLOURS)[colour]), [name for name in (first, second) if name], colour))
     return rows
@@ -50,17 +50,15 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--count", type=int, default=400)
-    parser.add_argument("--all", action="store_true", help="ask for any subject, and for pairs")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    weights, pipe, asked = load_classifier(pathlib.Path(__file__).parent), load(args.model), held_out(args.count, args.all)
+    weights, pipe, asked = load_classifier(pathlib.Path(__file__).parent), load(args.model), held_out(args.count)
     print("renders: subjects {:.3f} colour {:.3f}".format(*accuracy_on_renders(weights)))
     single = np.array([len(subjects) == 1 for _, subjects, _ in asked])
     for steps in args.steps:
         subjects, colours = judge(weights, pipe, asked, steps)
         print(f"{steps} steps, {args.count} prompts: subjects {subjects.mean():.3f} colour {colours.mean():.3f}")
-        if args.all:
-            print(f"  one subject {subjects[single].mean():.3f}, two subjects both {subjects[~single].mean():.3f}")
+        print(f"  one subject {subjects[single].mean():.3f}, two subjects both {subjects[~single].mean():.3f}")
         print("  missed:", [row[0] for row, s, c in zip(asked, subjects, colours) if not (s and c)][:12])
 
 

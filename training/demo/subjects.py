@@ -58,10 +58,6 @@ RIDERS = (*HEADS, "penguin", "owl", "astronaut", "people", "snowman", "turtle", 
 MOUNTS = ("horse", "unicorn", "motorcycle", "car", "whale", "turtle", "rocket", "boat", "train", "dog", "bear", "guitar")
 FOOD = ("apple", "banana", "strawberry", "pizza", "cake", "spaghetti", "coffee")
 
-# The subjects that the last stage is spent on (unet.focus), alone and on plain colours; the others are drawn less well.
-FOCUS = ("panda", "dog", "cat", "raccoon", "robot", "apple", "astronaut", "horse", "octopus", "tree", "car", "motorcycle", "house", "fox")
-
-
 # Background colour: sRGB, then the words that name it. The order is a path on which neighbours look alike:
 # a prompt without a colour takes the noise's place on this path.
 COLOURS = {
@@ -92,3 +88,12 @@ SETTINGS = {
         "splashing paint with {s} emerging", "{s} in rainbow paint", "{s} on a rainbow background", "a large blob of paint, with {s} emerging",
     ],
 }
+
+# Scenes of the ten prompts that such models are usually shown with (sheet.py), each drawn often: among all scenes they are rare.
+# First and second subject, relation, setting (or any colour).
+SHOWN = (
+    ("panda", "headphones", "worn", None), ("dog", "headphones", "worn", None), ("robot cat", "spaghetti", "beside", None),
+    ("apple", None, "beside", "paint"), ("astronaut", "horse", "riding", None), ("raccoon", "house", "beside", None),
+    ("tree", None, "beside", "forest"), ("octopus", None, "beside", "city"), ("motorcycle", None, "beside", "road"),
+    ("people", "road", "beside", "mars"),
+)

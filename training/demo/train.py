@@ -8,7 +8,8 @@ import torch
 from classifier import train_classifier
 from export import export_nets, export_rest, export_vae
 from latents import store_latents
-from unet import focus, load_tokenizers, train_unet
+from practise import practise
+from unet import load_tokenizers, train_unet
 from vae import finish_decoder, train_vae
 
 STAGES = ("tokenizers", "vae", "latents", "unet", "decoder", "classifier")
@@ -38,7 +39,7 @@ def main():
     if "unet" in args.stages:
         tokenizers, export = load_tokenizers(args.out), lambda nets: export_nets(nets, args.out)
         nets = train_unet(args.work, data, tokenizers, log, export, device=args.device)
-        focus(args.work, nets, data, tokenizers, log, export)
+        practise(args.work, nets, data, tokenizers, log, export)
     if "decoder" in args.stages:
         finish_decoder(args.work, vae, log)
         export_vae(vae, data["scaling_factor"], args.out)

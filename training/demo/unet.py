@@ -12,7 +12,7 @@ from noise import SIGMAS, later_noise, noise_for, sampler_timesteps
 from prompts import train_prompt
 from scenes import place, place_number, scene_of
 from sketch import train_patches, train_thumbnail
-from subjects import COLOURS, FOCUS
+from subjects import COLOURS
 from text import train_text
 from vae_start import pass_through
 
@@ -24,12 +24,11 @@ UNET = dict(
     addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + WIDTH_2,
     norm_num_groups=4,  # few, so that flat colours pass the norms
 )
-STEPS, LATER_FROM = 4900, 1500  # later sampling steps are trained only once the first is good
+STEPS, LATER_FROM = 4000, 1500  # later sampling steps are trained only once the first is good
 BATCH_FIRST, BATCH_LATER = 12, 12
 WIDE_EVERY = 8  # every so many steps the pictures are wider than high
 FIRST_RATE, ALL_FROM = 1.5e-3, 300  # before, only the levels that sketch.py did not train
 LEARNING_RATE = 4e-4
-FOCUS_STEPS, FOCUS_RATE = 1800, 3e-4  # a rate as high as before spoils in a hundred steps what three thousand have taught
 UNTRAINED = ("up_blocks.0.upsamplers", "up_blocks.1", "up_blocks.2", "conv_norm_out", "conv_out")
 NAMED = 0.92  # share of the prompts that name the colour
 SUBJECT_WEIGHT = 3.0  # of errors inside the subjects' boxes; the background's are 1
@@ -149,18 +148,20 @@ def rule_of(rng, scene, named):
     return rule
 
 
+def prompt_and_rule(rng, scene):
+    """Returns a prompt of a scene, which now and then leaves the colour open, and the rule for its noise."""
+    first, second, relation, ground, _ = scene
+    named = ground not in COLOURS or rng.random() < NAMED
+    return train_prompt(rng, first, second, relation, ground if named else None), rule_of(rng, scene, named)
+
+
 def draw_batch(rng, data, size, kind):
     """Returns (latents, weights, rules of the noise, prompts) of random stored scenes, square or wide."""
     latents, scenes = data[kind]
     rows = rng.integers(len(latents), size=size)
-    rules, prompts = [], []
-    for row in rows:
-        first, second, relation, ground, _ = scenes[row]
-        named = ground not in COLOURS or rng.random() < NAMED
-        prompts.append(train_prompt(rng, first, second, relation, ground if named else None))
-        rules.append(rule_of(rng, scenes[row], named))
+    prompts, rules = zip(*(prompt_and_rule(rng, scenes[row]) for row in rows))
     weights = torch.stack([weights_of(scenes[row], latents.shape[3] * 8) for row in rows])
-    return latents[rows], weights, rules, prompts
+    return latents[rows], weights, rules, list(prompts)
 
 
 def loss_of(nets, tokenizers, data, step):
@@ -256,35 +257,4 @@ def train_unet(work, data, tokenizers, log, export, steps=STEPS, device="cpu"):
             export(nets)
             ema.restore(nets["unet"].parameters())
     ema.copy_to(nets["unet"].parameters())
-    return nets.eval()
-
-
-def focus(work, nets, data, tokenizers, log, export, steps=FOCUS_STEPS):
-    """Spends the last steps on scenes of one of FOCUS on a plain colour; returns the networks (EMA weights).
-
-    Two hours of two cores are too little for all that `latents.py` draws: 48 subjects, pairs and settings stay blurred.
-    """
-    few = {kind: [i for i, (first, second, _, ground, _) in enumerate(scenes) if first in FOCUS and not second and ground in COLOURS]
-           for kind, (_, scenes) in data.items() if kind in ("square", "wide")}
-    data = {kind: (data[kind][0][rows], [data[kind][1][i] for i in rows]) for kind, rows in few.items()}
-    optimizer = torch.optim.AdamW(nets["unet"].parameters(), lr=FOCUS_RATE, betas=(0.9, 0.99), weight_decay=0.01)
-    ema = EMAModel(nets["unet"].parameters(), decay=0.99, use_ema_warmup=True, power=0.75)
-    nets["text_encoder"].requires_grad_(False), nets["text_encoder_2"].requires_grad_(False), nets["unet"].requires_grad_(True)
-    started, errors = time.time(), []
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = FOCUS_RATE * min((step + 1) / 50, 1) * max(0.5 + 0.5 * math.cos(math.pi * step / steps), 0.01)
-        loss, *parts = loss_of(nets, tokenizers, data, 10**6 + step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(nets["unet"].parameters(), 1.0)
-        optimizer.step(), ema.step(nets["unet"].parameters())
-        errors.append([part.item() for part in parts])
-        if step % 25 == 24:
-            first, later = np.mean(errors, axis=0)
-            log(f"focus step {step + 1} first {first:.4f} later {later:.4f} {time.time() - started:.0f} s")
-            errors = []
-    ema.copy_to(nets["unet"].parameters())
-    torch.save(nets.state_dict(), work / "focus.pt")
-    export(nets)
     return nets.eval()
