@@ -1,4 +1,5 @@
-// Draws on the page with the demo model and writes the README's pictures of it: `node e2e/screenshots.ts`.
+// Draws on the page with the demo model and writes the README's pictures of it: `node e2e/screenshots.ts`, with a font that has
+// Chinese (Debian's fonts-noto-cjk).
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
@@ -9,9 +10,17 @@ const OUT = join(import.meta.dirname, '..', 'docs')
 const QUALITY = 82 // of WebP
 const DRAW_MS = 90_000
 const THEMES = ['light', 'dark'] as const
-const VIEWS: Record<string, { context: BrowserContextOptions; singles: string[]; last: [string, number] }> = {
+type View = {
+  context: BrowserContextOptions
+  /** Drawn first, one picture each, for the gallery. */
+  singles: string[]
+  /** Drawn last, and how many of it. */
+  last: [prompt: string, count: number]
+  isWhole: boolean
+}
+const VIEWS: Record<string, View> = {
   page: {
-    context: { viewport: { width: 1440, height: 1230 } },
+    context: { viewport: { width: 1440, height: 900 } },
     singles: [
       'a panda on a blue background',
       'a castle on a pink background',
@@ -21,6 +30,7 @@ const VIEWS: Record<string, { context: BrowserContextOptions; singles: string[];
       'a fox on a purple background',
     ],
     last: ['a panda with headphones on a yellow background, highly detailed, 8k', 4],
+    isWhole: true,
   },
   'page-phone': {
     context: {
@@ -31,6 +41,7 @@ const VIEWS: Record<string, { context: BrowserContextOptions; singles: string[];
     },
     singles: [],
     last: ['a fox on a blue background', 1],
+    isWhole: false,
   },
 }
 
@@ -44,7 +55,7 @@ try {
 }
 
 async function show(browser: Browser, name: string): Promise<void> {
-  const { context, singles, last } = VIEWS[name]!
+  const { context, singles, last, isWhole } = VIEWS[name]!
   const page = await (await browser.newContext({ locale: 'en-US', ...context })).newPage()
   await page.goto(product.baseUrl)
   for (const [i, prompt] of singles.entries()) await draw(page, { prompt, seed: i + 1, count: 1 })
@@ -53,7 +64,7 @@ async function show(browser: Browser, name: string): Promise<void> {
   await page.evaluate('window.scrollTo(0, 0)')
   for (const colorScheme of THEMES) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    await capture(page, join(OUT, `${name}-${colorScheme}.webp`))
+    await capture(page, join(OUT, `${name}-${colorScheme}.webp`), isWhole)
   }
   await page.context().close()
 }
@@ -77,8 +88,13 @@ async function draw(
   await stage.getByRole('status').getByText('Done').waitFor()
 }
 
-async function capture(page: Page, file: string): Promise<void> {
+async function capture(page: Page, file: string, isWhole: boolean): Promise<void> {
   const session = await page.context().newCDPSession(page) // Playwright itself writes no WebP
-  const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY })
+  const { cssContentSize } = await session.send('Page.getLayoutMetrics')
+  const { data } = await session.send('Page.captureScreenshot', {
+    format: 'webp',
+    quality: QUALITY,
+    ...(isWhole && { captureBeyondViewport: true, clip: { ...cssContentSize, scale: 1 } }),
+  })
   await writeFile(file, Buffer.from(data, 'base64'))
 }
