@@ -10,11 +10,12 @@ import torch
 import torch.nn as nn
 from safetensors.torch import load_file, save_file
 
-from latents import draw_scene, picture_of
+from latents import draw_scene
+from scenes import render, scene_of
 from subjects import COLOURS, SUBJECTS
 
-SIDE, WIDTHS = 64, (16, 32, 64, 64)
-RENDERS, EPOCHS, BATCH = 6000, 14, 64
+SIDE, WIDTHS = 64, (24, 48, 96, 128)
+RENDERS, EPOCHS, BATCH = 10000, 16, 64
 
 
 def shrink(pictures):
@@ -32,21 +33,23 @@ def build():
 
 
 def draw_renders(seed, count):
-    """Returns (pictures [count, 3, 64, 64], subject numbers, colour numbers)."""
+    """Returns (pictures [count, 3, 64, 64], subjects in them [count, subjects] as 0 or 1, colour numbers or -1 in a setting)."""
     rng, names, colours = np.random.default_rng(seed), list(SUBJECTS), list(COLOURS)
-    scenes = []
-    while len(scenes) < count:
-        scene = draw_scene(rng, len(scenes))
-        if scene[0]:
-            scenes.append(scene)
-    pictures = torch.cat([shrink(picture_of(*scene)[None]) for scene in scenes])
-    return pictures, torch.tensor([names.index(s) for s, _, _ in scenes]), torch.tensor([colours.index(c) for _, c, _ in scenes])
+    pictures, present, grounds = [], torch.zeros(count, len(names)), []
+    for i in range(count):
+        first, second, relation, ground, layout = draw_scene(rng, i)
+        pictures.append((shrink(render(scene_of(first, second, relation, ground, layout))[None]) * 255).round().to(torch.uint8))
+        for name in (first, second):
+            if name:
+                present[i, names.index(name)] = 1
+        grounds.append(colours.index(ground) if ground in COLOURS else -1)
+    return torch.cat(pictures).float() / 255, present, torch.tensor(grounds)
 
 
 def train_classifier(folder, log):
     """Trains the judge and writes classifier.safetensors and classifier.json; logs its accuracy on fresh renders."""
     torch.manual_seed(5)
-    pictures, subjects, colours = draw_renders(5, RENDERS)
+    pictures, present, grounds = draw_renders(5, RENDERS)
     net = build()
     steps = EPOCHS * RENDERS // BATCH
     optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=0.01)
@@ -55,15 +58,16 @@ def train_classifier(folder, log):
         rows = torch.randint(RENDERS, (BATCH,))
         noisy = pictures[rows] + torch.randn(BATCH, 3, SIDE, SIDE) * 0.03
         out = net(noisy)
-        split = out.split((len(SUBJECTS), len(COLOURS)), dim=1)
-        loss = nn.functional.cross_entropy(split[0], subjects[rows]) + nn.functional.cross_entropy(split[1], colours[rows])
+        subjects, colours = out.split((len(SUBJECTS), len(COLOURS)), dim=1)
+        loss = 10 * nn.functional.binary_cross_entropy_with_logits(subjects, present[rows])
+        loss = loss + nn.functional.cross_entropy(colours, grounds[rows], ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step(), schedule.step()
     weights = fold(net.eval())
     save_file(weights, folder / "classifier.safetensors")
     about = dict(input="RGB 0..1, 64x64, reduced by averaging", convolutions=len(WIDTHS), kernel=3, stride=2, padding=1, activation="relu",
-                 pooling="mean", subjects=list(SUBJECTS), colours=list(COLOURS), outputs="logits: the subjects, then the colours")
+                 pooling="mean", subjects=list(SUBJECTS), colours=list(COLOURS), outputs="logits: the subjects (each there or not), then the colours (one of them)")
     (folder / "classifier.json").write_text(json.dumps(about, indent=2) + "\n")
     log("classifier on fresh renders: subject {:.3f} colour {:.3f}".format(*accuracy_on_renders(weights)))
 
@@ -80,19 +84,26 @@ def fold(net):
 
 
 def classify(weights, pictures):
-    """Returns (subject numbers, colour numbers) of pictures [batch, 3, 64, 64]."""
+    """Returns (subject logits [batch, subjects], colour numbers [batch]) of pictures [batch, 3, 64, 64]."""
     x = pictures
     for i in range(len(WIDTHS)):
         x = nn.functional.conv2d(x, weights[f"conv{i}.weight"], weights[f"conv{i}.bias"], stride=2, padding=1).relu()
     out = x.mean((2, 3)) @ weights["head.weight"].T + weights["head.bias"]
-    return out[:, : len(SUBJECTS)].argmax(1), out[:, len(SUBJECTS) :].argmax(1)
+    return out[:, : len(SUBJECTS)], out[:, len(SUBJECTS) :].argmax(1)
 
 
-def accuracy_on_renders(weights, count=600):
-    """Returns the shares of fresh renders whose subject and colour the judge names rightly: the most a generator can score."""
-    pictures, subjects, colours = draw_renders(6, count)
-    found = classify(weights, pictures)
-    return (found[0] == subjects).float().mean().item(), (found[1] == colours).float().mean().item()
+def all_found(logits, present):
+    """Returns, for each picture, whether its n subjects are the n that the judge finds likeliest; `present` is [batch, subjects], 0 or 1."""
+    found = [set(row.topk(int(there.sum())).indices.tolist()) for row, there in zip(logits, present)]
+    return torch.tensor([one == set(there.nonzero().flatten().tolist()) for one, there in zip(found, present)])
+
+
+def accuracy_on_renders(weights, count=800):
+    """Returns the shares of fresh renders whose subjects and colour the judge names rightly: the most a generator can score."""
+    pictures, present, grounds = draw_renders(6, count)
+    logits, colours = classify(weights, pictures)
+    some, coloured = present.sum(1) > 0, grounds >= 0
+    return all_found(logits[some], present[some]).float().mean().item(), (colours == grounds)[coloured].float().mean().item()
 
 
 def load_classifier(folder):

@@ -25,7 +25,7 @@ def export_vae(vae, scaling_factor, out):
 def export_nets(nets, out):
     """Writes unet/, text_encoder/ and text_encoder_2/."""
     for name, net in nets.items():
-        half = copy.deepcopy(net).to(memory_format=torch.contiguous_format).half()
+        half = copy.deepcopy(net).cpu().to(memory_format=torch.contiguous_format).half()
         half.config.architectures = [type(net).__name__] if name != "unet" else None
         half.save_pretrained(out / name)
         if name != "unet":

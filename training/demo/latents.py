@@ -1,51 +1,82 @@
-"""Stage 3: renders of known layout, encoded once with the finished VAE."""
+"""Stage 3: renders of known scene and layout, encoded once with the finished VAE."""
 import numpy as np
 import torch
 
-from scenes import LAYOUT, background_only, colour_of_hue, render, scene_of
-from subjects import COLOURS, SUBJECTS
+from scenes import IMAGE_SIZE, LAYOUT, relation_of, render, scene_of
+from subjects import COLOURS, MOUNTS, RIDERS, SETTINGS, SHOWN, SUBJECTS
 
-COUNT = 1120
-EMPTY = 0.04  # share of scenes without a subject, for prompts that name none
+COUNT, WIDE_COUNT = 5600, 480
+PER_SETTING, SHOWN_COUNT = 2, 480  # of each subject in each setting, alone; of the scenes of SHOWN in all
+WIDE = 320  # width of the pictures that show the UNet another aspect ratio
+EMPTY, PAIR, RIDING, WORN, IN_SETTING = 0.02, 0.34, 0.16, 0.14, 0.22  # shares; riding and worn are shares of the pairs
 BATCH = 8
 
 
+def draw_subjects(rng, i):
+    """Returns (first, second, relation) by the shares above; the first subjects take turns."""
+    names = list(SUBJECTS)
+    first, draw = names[i % len(names)], rng.random()
+    if draw < EMPTY:
+        return None, None, "beside"
+    if draw > EMPTY + PAIR:
+        return first, None, "beside"
+    kind = rng.random()
+    if kind < RIDING and first in RIDERS:
+        second = MOUNTS[rng.integers(len(MOUNTS))]
+        return (first, second, "riding") if second != first else (first, None, "beside")
+    second = "headphones" if kind > 1 - WORN else names[rng.integers(len(names))]
+    return (first, None, "beside") if second == first else (first, second, relation_of(first, second))
+
+
 def draw_scene(rng, i):
-    """Returns (subject or None, colour, layout); subjects and colours take turns. The hue of the layout lands on the colour."""
-    names, colours = list(SUBJECTS), list(COLOURS)
-    subject = None if rng.random() < EMPTY else names[i % len(names)]
-    place = rng.integers(len(colours))
+    """Returns (first, second, relation, ground, layout)."""
+    first, second, relation = draw_subjects(rng, i)
     layout = rng.random(len(LAYOUT))
-    layout[LAYOUT.index("hue")] = (place + layout[-1]) / len(colours)
-    assert colour_of_hue(layout[-1]) == colours[place]
-    return subject, colours[place], layout.astype(np.float32)
+    if rng.random() < IN_SETTING:
+        ground = list(SETTINGS)[rng.integers(len(SETTINGS))]
+    else:
+        ground = list(COLOURS)[rng.integers(len(COLOURS))]
+    return first, second, relation, ground, layout.astype(np.float32)
 
 
-def picture_of(subject, colour, layout):
-    """Returns the render of a drawn scene, uint8 [256, 256, 3]."""
-    return render(scene_of(subject, colour, layout)) if subject else background_only(colour, layout)
+def more_scenes(rng):
+    """Returns each subject in each setting, and behind them the scenes of SHOWN: what is rare among drawn ones."""
+    layout = lambda: rng.random(len(LAYOUT)).astype(np.float32)
+    in_settings = [(name, None, "beside", ground, layout()) for name in SUBJECTS for ground in SETTINGS for _ in range(PER_SETTING)]
+    any_colour = lambda: list(COLOURS)[rng.integers(len(COLOURS))]
+    turns = [SHOWN[i % len(SHOWN)] for i in range(SHOWN_COUNT)]
+    return in_settings + [(first, second, relation, ground or any_colour(), layout()) for first, second, relation, ground in turns]
 
 
 @torch.no_grad()
+def encode_scenes(scenes, width, vae, log):
+    """Returns the latents of scenes [count, 4, 32, width / 8]."""
+    parts = []
+    for start in range(0, len(scenes), BATCH):
+        pictures = np.stack([render(scene_of(*scene, width)) for scene in scenes[start : start + BATCH]])
+        pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        parts.append(vae.encode(pictures.contiguous(memory_format=torch.channels_last)).latent_dist.mean.contiguous())
+        if start % 400 == 0:
+            log(f"latents {start} of {len(scenes)}, {width} wide")
+    return torch.cat(parts)
+
+
 def store_latents(work, vae, log):
-    """Returns dict(latents, layouts, subjects, colours, scaling_factor), from work/latents.pt if it is there. Latents are scaled."""
+    """Returns dict(square, wide, shown, scaling_factor), from work/latents.pt if it is there.
+
+    `square` and `wide` are (scaled latents, scenes); `shown` says how many of the last square ones are of SHOWN.
+    """
     path = work / "latents.pt"
     if path.exists():
         return torch.load(path, weights_only=False)
-    rng, scenes, parts = np.random.default_rng(3), [], []
-    encode = vae.encode
-    for start in range(0, COUNT, BATCH):
-        batch = [draw_scene(rng, i) for i in range(start, min(start + BATCH, COUNT))]
-        pictures = torch.from_numpy(np.stack([picture_of(*scene) for scene in batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
-        parts.append(encode(pictures.contiguous(memory_format=torch.channels_last)).latent_dist.mean.contiguous())
-        scenes += batch
-        if start % 400 == 0:
-            log(f"latents {start} of {COUNT}")
-    latents = torch.cat(parts)
-    scaling_factor = round(1 / latents.std().item(), 5)
+    draw = lambda width, count: [draw_scene(rng, i) for rng in [np.random.default_rng((3, width))] for i in range(count)]
+    drawn, wide = draw(IMAGE_SIZE, COUNT), draw(WIDE, WIDE_COUNT)
+    square = drawn + more_scenes(np.random.default_rng((3, 10)))
+    latents = {width: encode_scenes(scenes, width, vae, log) for width, scenes in ((IMAGE_SIZE, square), (WIDE, wide))}
+    scaling_factor = round(1 / latents[IMAGE_SIZE][: len(drawn)].std().item(), 5)
     data = dict(
-        latents=latents * scaling_factor, scaling_factor=scaling_factor, subjects=[s for s, _, _ in scenes],
-        colours=[c for _, c, _ in scenes], layouts=torch.from_numpy(np.stack([layout for _, _, layout in scenes])),
+        scaling_factor=scaling_factor, shown=SHOWN_COUNT,
+        square=(latents[IMAGE_SIZE] * scaling_factor, square), wide=(latents[WIDE] * scaling_factor, wide),
     )
     torch.save(data, path)
     return data

@@ -1,5 +1,5 @@
 """The grammar of the training prompts, and the held-out wordings of the evaluation."""
-from subjects import COLOURS, SUBJECTS
+from subjects import COLOURS, FOOD, SETTINGS, SUBJECTS
 
 # {s} subject with its article, {c} colour word.
 WITH_COLOUR = (
@@ -7,10 +7,9 @@ WITH_COLOUR = (
     "{s} in front of a {c} background", "{s} in front of a {c} wall", "{s} against a {c} background", "{s} against {c}",
     "a {c} background with {s}", "{c} background with {s}", "a {c} background and {s}", "{c} sky behind {s}", "{s} with a {c} background",
     "{s} under a {c} sky", "{s} in a {c} room", "on a {c} background {s}", "on {c}, {s}", "{s} with a {c} backdrop", "{s}, {c} backdrop",
-    "in front of a {c} wall, {s}", "{s} and a {c} sky", "{c} {s}", "{s} {c}", "{c}, {s}", "{s}, {c}", "{s} over a plain {c} background",
+    "in front of a {c} wall, {s}", "{s} and a {c} sky", "{c}, {s}", "{s}, {c}", "{s} over a plain {c} background",
     "background: {c}, subject: {s}", "{s}, the background is {c}", "the background is {c}, {s}", "{s} on a solid {c} background",
 )
-WITHOUT_COLOUR = ("{s}",)
 # Never trained on, neither the sentence nor the words around the slots where they are new.
 HELD_OUT_WITH_COLOUR = (
     "{s} before a {c} curtain", "a {c} scene showing {s}", "{s} surrounded by {c}", "a {c} poster of {s}", "{s} standing by a {c} wall",
@@ -29,15 +28,31 @@ AFTER = (
 )
 ADJECTIVES = ("cute", "big", "small", "happy", "little", "old", "large", "fluffy", "beautiful", "funny", "galloping", "sad", "young", "shiny", "single", "tiny")
 DOING = (
-    "listening to music with headphones", "eating spaghetti", "in a forest", "walking through the forest", "in New York", "attacks New York",
-    "on a racing track", "living in a small place", "emerging", "on Mars", "smiling", "sleeping", "looking at the camera", "at night", "in space",
-    "wearing a hat", "with sunglasses", "reading a book", "on the beach", "in the rain", "jumping", "flying", "dancing in the street", "drinking coffee",
-    "playing the guitar", "in the snow", "running fast", "sitting on a chair", "in the city", "on a table", "riding a bike", "under the moon",
+    "smiling", "sleeping", "looking at the camera", "wearing a hat", "with sunglasses", "in the rain", "jumping", "flying", "dancing",
+    "running fast", "sitting on a chair", "alone", "made of glass", "from above", "in sunlight", "having fun", "close up",
 )
 OTHER = (
-    "Humans building a highway", "a mountain lake", "a bowl of soup", "two people talking", "a castle", "a mountain", "a city street", "an old book",
-    "a river", "a chair", "a sword", "a wizard", "nothing", "a bridge", "a plain picture", "an empty place", "a giraffe", "a city at night", "a ship",
+    "a bowl of soup", "an old book", "a chair", "a sword", "a wizard", "nothing", "a bridge", "a plain picture", "an empty place", "a giraffe",
+    "a candle", "a lamp", "a teapot", "a shoe", "a pencil", "a violin", "a crocodile", "a bottle", "a clock", "a ladder", "a mirror",
 )
+# Two subjects, {s} the first and {o} the second.
+PAIRS = {
+    "beside": (
+        "{s} and {o}", "{s} with {o}", "{s} next to {o}", "{s} near {o}", "{s} beside {o}", "{s} holding {o}", "{s}, {o}", "{s} and also {o}",
+        "{s} together with {o}", "{s} looking at {o}", "{s} building {o}", "{s} living in {o}", "{s} playing with {o}", "{s} by {o}",
+    ),
+    "worn": (
+        "{s} with {o}", "{s} wearing {o}", "{s} listening to music with {o}", "{s} and {o}", "{s} listening to music on {o}", "{s} with {o} on",
+        "{s} in {o}", "{s} enjoying music with {o}",
+    ),
+    "riding": ("{s} riding {o}", "{s} riding on {o}", "{s} on top of {o}", "{s} sitting on {o}", "{s} rides {o}", "{s} driving {o}"),
+}
+EATING = ("{s} eating {o}", "{s} eats {o}", "{s} enjoying {o}", "{s} cooking {o}")
+HELD_OUT_PAIRS = {
+    "beside": ("{s} meets {o}", "{s} alongside {o}", "{s} plus {o}", "{s} in the company of {o}"),
+    "worn": ("{s} who wears {o}", "{s} hearing songs through {o}"),
+    "riding": ("{s} riding around on {o}", "{s} mounted on {o}"),
+}
 
 
 def pick(rng, options):
@@ -50,30 +65,33 @@ def nonsense(rng):
     return "".join(pick(rng, "aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.integers(3, 10)))
 
 
-def noun(rng, subject, plain=False):
-    """Returns a wording of the subject: article, perhaps an adjective, one of its names."""
-    name = pick(rng, SUBJECTS[subject][1])
-    words = [pick(rng, ADJECTIVES)] if not plain and rng.random() < 0.25 else []
-    if not plain and rng.random() < 0.04:
-        words.append(nonsense(rng))
-    words.append(name)
+def article(rng, words):
+    """Returns the words with an article or a count before them, or as they are."""
     draw = rng.random()
-    if draw < 0.55:
-        words.insert(0, "an" if words[0][0] in "aeiou" else "a")
-    elif draw < 0.7:
-        words.insert(0, pick(rng, ("the", "one", "this", "two", "a family of", "my")))
-    return " ".join(words)
+    if draw < 0.58:
+        return ("an " if words[0] in "aeiou" else "a ") + words
+    return pick(rng, ("the ", "one ", "this ", "two ", "a family of ", "my ", "some ")) + words if draw < 0.72 else words
 
 
-def phrase(rng, subject):
-    """Returns the noun, perhaps doing something, perhaps with a second subject after it (which is not drawn yet)."""
-    draw, words = rng.random(), noun(rng, subject)
-    if draw < 0.25:
-        return f"{words} {pick(rng, DOING)}"
-    if draw < 0.37:
-        other = noun(rng, pick(rng, [name for name in SUBJECTS if name != subject]))
-        return f"{words} {pick(rng, ('and', 'with', 'riding', 'in', 'near', 'living in', 'next to', 'eating'))} {other}"
-    return words
+def noun(rng, subject, plain=False, coloured=False):
+    """Returns a wording of the subject: article, perhaps an adjective (a colour too if `coloured`), one of its names."""
+    words = [pick(rng, SUBJECTS[subject][1])]
+    if not plain and rng.random() < 0.04:
+        words.insert(0, nonsense(rng))
+    if not plain and coloured and rng.random() < 0.08:
+        words.insert(0, pick(rng, COLOURS[pick(rng, list(COLOURS))][1]))
+    if not plain and rng.random() < 0.22:
+        words.insert(0, pick(rng, ADJECTIVES))
+    return article(rng, " ".join(words))
+
+
+def phrase(rng, first, second, relation, coloured, pairs=PAIRS, plain=False):
+    """Returns the subjects in words, perhaps doing something."""
+    words = noun(rng, first, plain, coloured)
+    if not second:
+        return f"{words} {pick(rng, DOING)}" if not plain and rng.random() < 0.14 else words
+    options = EATING if relation == "beside" and second in FOOD and not plain and rng.random() < 0.4 else pairs[relation]
+    return pick(rng, options).format(s=words, o=noun(rng, second, plain, coloured))
 
 
 def decorate(rng, text):
@@ -89,14 +107,18 @@ def decorate(rng, text):
     return text[0].upper() + text[1:] if rng.random() < 0.3 else text
 
 
-def train_prompt(rng, subject, colour):
-    """Returns a prompt. Without a colour (None) the noise picks one; without a subject (None) the picture is empty."""
-    what = phrase(rng, subject) if subject else pick(rng, OTHER)
-    template = pick(rng, WITH_COLOUR if colour else WITHOUT_COLOUR)
-    return decorate(rng, template.format(s=what, c=colour and pick(rng, COLOURS[colour][1])))
+def train_prompt(rng, first, second, relation, ground):
+    """Returns a prompt for a scene. Without a ground (None) the noise picks a colour; without a subject the background is empty."""
+    coloured = ground in COLOURS
+    what = phrase(rng, first, second, relation, coloured) if first else pick(rng, OTHER)
+    if coloured:
+        what = pick(rng, WITH_COLOUR).format(s=what, c=pick(rng, COLOURS[ground][1]))
+    elif ground:
+        what = pick(rng, SETTINGS[ground]).format(s=what)
+    return decorate(rng, what)
 
 
-def held_out_prompt(rng, subject, colour):
+def held_out_prompt(rng, first, second, relation, colour):
     """Returns a prompt in a wording that training never used."""
-    text = pick(rng, HELD_OUT_WITH_COLOUR).format(s=noun(rng, subject, plain=True), c=pick(rng, COLOURS[colour][1]))
-    return text + pick(rng, HELD_OUT_FILLERS)
+    what = phrase(rng, first, second, relation, False, HELD_OUT_PAIRS, plain=True)
+    return pick(rng, HELD_OUT_WITH_COLOUR).format(s=what, c=pick(rng, COLOURS[colour][1])) + pick(rng, HELD_OUT_FILLERS)

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import regex
 
+from latents import draw_scene
 from prompts import train_prompt
 from subjects import COLOURS, SUBJECTS
 
-MERGES = 620
+MERGES = 1000
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 WORD = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+", regex.IGNORECASE)  # CLIP's split
 
@@ -53,10 +54,12 @@ def merge(symbols, pair):
     return tuple(out)
 
 
-def corpus(count=6000):
+def corpus(count=12000):
     """Returns prompts to learn the merges from, each name and colour word at least once more by itself."""
-    rng, subjects, colours = np.random.default_rng(2), list(SUBJECTS), list(COLOURS)
-    texts = [train_prompt(rng, subjects[i % len(subjects)], colours[i % len(colours)] if i % 4 else None) for i in range(count)]
+    rng, texts = np.random.default_rng(2), []
+    for i in range(count):
+        first, second, relation, ground, _ = draw_scene(rng, i)
+        texts.append(train_prompt(rng, first, second, relation, ground))
     names = [name for _, names in SUBJECTS.values() for name in names] + [name for _, names in COLOURS.values() for name in names]
     return texts + names * 30
 

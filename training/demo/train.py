@@ -8,6 +8,7 @@ import torch
 from classifier import train_classifier
 from export import export_nets, export_rest, export_vae
 from latents import store_latents
+from practise import practise
 from unet import load_tokenizers, train_unet
 from vae import finish_decoder, train_vae
 
@@ -20,6 +21,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the finished model")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="what to train; stages before it must be done")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where text encoders and UNet are trained: cpu or cuda")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
@@ -35,7 +37,9 @@ def main():
         data = store_latents(args.work, vae, log)
         export_vae(vae, data["scaling_factor"], args.out)
     if "unet" in args.stages:
-        train_unet(args.work, data, load_tokenizers(args.out), log, lambda nets: export_nets(nets, args.out))
+        tokenizers, export = load_tokenizers(args.out), lambda nets: export_nets(nets, args.out)
+        nets = train_unet(args.work, data, tokenizers, log, export, device=args.device)
+        practise(args.work, nets, data, tokenizers, log, export)
     if "decoder" in args.stages:
         finish_decoder(args.work, vae, log)
         export_vae(vae, data["scaling_factor"], args.out)

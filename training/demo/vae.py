@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL
 from diffusers.training_utils import EMAModel
 
 from scenes import IMAGE_SIZE, Scene, glyph, place, render
-from subjects import SUBJECTS
+from subjects import SETTINGS, SUBJECTS
 from vae_start import start_as_thumbnail
 
 CONFIG = dict(
@@ -22,7 +22,7 @@ WHOLE_STEPS, WHOLE_BATCH, WHOLE_RATE = 360, 2, 4e-4
 KL_WEIGHT = 5e-4  # strong enough that the decoder forgives small errors of the UNet
 EDGE_WEIGHT = 1.0
 
-# Half of the pictures show emoji that are no subjects (yet), so that a new subject needs no new VAE.
+# Half of the pictures show emoji that are (perhaps) no subjects, so that a new subject needs no new VAE.
 RANGES = ((0x1F400, 0x1F43E), (0x1F330, 0x1F37F), (0x1F680, 0x1F6A4), (0x1F980, 0x1F9AF), (0x1F3E0, 0x1F3EF), (0x1F600, 0x1F64F))
 
 
@@ -33,14 +33,14 @@ def strangers():
 
 
 def random_picture(rng, letters):
-    """Returns a render of any emoji in any layout on any colour, and the subject's box."""
+    """Returns a render of any drawing at any place and size on any colour or in a setting, and the drawing's box."""
     names = list(SUBJECTS)
-    emoji = SUBJECTS[names[rng.integers(len(names))]][0] if rng.random() < 0.5 else letters[rng.integers(len(letters))]
-    x, y, size = rng.random(3)
-    if rng.random() < 0.2:
-        size = rng.uniform(-1.0, 0)  # smaller than any subject is drawn today
-    scene = Scene(emoji, tuple(rng.integers(0, 256, 3)), tuple(rng.random(3)), x, y, size)
-    return render(scene), place(scene)
+    drawing = SUBJECTS[names[rng.integers(len(names))]][0] if rng.random() < 0.5 else letters[rng.integers(len(letters))]
+    side = rng.uniform(72, 215)
+    room = max((IMAGE_SIZE - side) / 2, 8)
+    item = (drawing, *(IMAGE_SIZE / 2 + rng.uniform(-room, room, 2)), side)
+    ground = list(SETTINGS)[rng.integers(len(SETTINGS))] if rng.random() < 0.2 else tuple(rng.integers(0, 256, 3))
+    return render(Scene((item,), ground, rng.random())), place(item)
 
 
 def random_batch(rng, letters, batch, crop):
