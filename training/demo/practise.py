@@ -15,7 +15,7 @@ from noise import SIGMAS, later_noise, noise_for
 from subjects import COLOURS, SETTINGS
 from unet import WIDE_EVERY, draw_later_timesteps, draw_time_ids, encode, predict, prompt_and_rule, weights_of
 
-STEPS, BATCH, RATE, WARM_UP = 7500, 12, 3e-4, 100
+STEPS, BATCH, RATE, WARM_UP = 9400, 12, 3e-4, 100
 SHARES = dict(one=0.42, setting=0.13, pair=0.35, shown=0.09, empty=0.01)  # pairs take longest to learn
 UNKNOWN_ERROR, NEWEST_SHARE, WEIGH_EVERY = 0.4, 0.1, 100
 EMA_DECAY = 0.995
