@@ -4,18 +4,16 @@ Scenes are drawn by kind (SHARES) and, within a kind, in proportion to the error
 the first step of new scenes with a later step of the scenes before, whose first answer is known by then: one pass for both.
 """
 import math
-import os
 import time
 
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
 
-from noise import SIGMAS, later_noise, noise_for
-from subjects import COLOURS, SETTINGS
-from unet import WIDE_EVERY, draw_later_timesteps, draw_time_ids, encode, predict, prompt_and_rule, weights_of
+from subjects import SETTINGS
+from unet import BATCH, answer, error_of, first_inputs, keep, kind_of_step, later_inputs, take_up
 
-STEPS, BATCH, RATE, WARM_UP = 9400, 12, 3e-4, 100
+STEPS, RATE, WARM_UP = 9400, 3e-4, 100
 SHARES = dict(one=0.42, setting=0.13, pair=0.35, shown=0.09, empty=0.01)  # pairs take longest to learn
 UNKNOWN_ERROR, NEWEST_SHARE, WEIGH_EVERY = 0.4, 0.1, 100
 EMA_DECAY = 0.995
@@ -70,48 +68,6 @@ class Chooser:
         return " ".join(f"{kind} {np.mean(errors):.3f}" for kind, errors in means.items() if errors)
 
 
-def first_inputs(nets, tokenizers, data, rows, rng, generator):
-    """Returns a dict of what the first step sees and what it is to answer; `data` is (latents, scenes)."""
-    latents, scenes = data[0][rows], [data[1][row] for row in rows]
-    height, width = latents.shape[2:]
-    device = nets["unet"].device
-    prompts, rules = zip(*(prompt_and_rule(rng, scene) for scene in scenes))
-    noise = noise_for(rules, height, width, generator).to(device)
-    t = torch.full((len(rows),), 999, device=device)
-    with torch.no_grad():
-        text = encode(nets, tokenizers, list(prompts))
-    return dict(
-        latents=latents.to(device), weights=torch.stack([weights_of(scene, width * 8) for scene in scenes]).to(device), noise=noise,
-        noisy=SIGMAS.to(device)[t].view(-1, 1, 1, 1) * noise, t=t, text=text, time_ids=draw_time_ids(rng, len(rows), width * 8).to(device),
-    )
-
-
-def later_inputs(before, rng, generator):
-    """Returns the same for a later step of the scenes of `before`, which sees their latents mixed with the network's first answer."""
-    device, size = before["noisy"].device, len(before["noisy"])
-    t = draw_later_timesteps(rng, size).to(device)
-    sigma = SIGMAS.to(device)[t].view(-1, 1, 1, 1)
-    own = torch.from_numpy(np.clip(rng.random(size) * 2.2 - 0.6, 0, 1).astype(np.float32)).view(-1, 1, 1, 1).to(device)
-    known = own * before["answer"] + (1 - own) * before["latents"]
-    fresh = torch.randn(known.shape, generator=generator).to(device)
-    return {**before, "noisy": known + sigma * later_noise(before["noise"], fresh, sigma), "t": t}
-
-
-def answer(nets, batches):
-    """Returns the denoised latents of batches of inputs, from one pass."""
-    joined = {key: torch.cat([batch[key] for batch in batches]) for key in ("noisy", "t", "time_ids")}
-    text = [torch.cat([batch["text"][i] for batch in batches]) for i in range(2)]
-    told = predict(nets, joined["noisy"], SIGMAS.to(joined["t"].device)[joined["t"]], joined["t"], text, joined["time_ids"])
-    return told.split([len(batch["t"]) for batch in batches])
-
-
-def error_of(batch, told):
-    """Returns the weighted error of each picture; later steps count more, up to three times."""
-    sigma = SIGMAS.to(told.device)[batch["t"]].view(-1, 1, 1, 1)
-    urgency = torch.where(batch["t"].view(-1, 1, 1, 1) == 999, 1, (1 + 1 / sigma**2).clamp(max=3))
-    return (urgency * batch["weights"] * (told - batch["latents"]).square()).mean(dim=(1, 2, 3))
-
-
 def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
     """Trains the UNet in place and leaves it with its averaged weights. Resumes from work/practise.pt; exports at each checkpoint."""
     unet = nets["unet"].requires_grad_(True)
@@ -121,14 +77,12 @@ def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
     choosers = {kind: Chooser(data[kind][1], data["shown"] if kind == "square" else 0) for kind in ("square", "wide")}
     checkpoint, done, before, seen, started = work / "practise.pt", 0, {}, [], time.time()
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=unet.device, weights_only=False)
-        nets.load_state_dict(state["nets"]), optimizer.load_state_dict(state["optimizer"]), ema.load_state_dict(state["ema"])
-        done = state["done"]
+        done = take_up(checkpoint, nets, optimizer, ema)
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min((step + 1) / WARM_UP, 1) * max(1 - step / steps, 0.01)
         rng, generator = np.random.default_rng((7, step)), torch.Generator().manual_seed(7 * 10**6 + step)
-        kind = "wide" if step % WIDE_EVERY == WIDE_EVERY - 1 else "square"
+        kind = kind_of_step(step)
         rows = choosers[kind].choose(rng)
         new = first_inputs(nets, tokenizers, data[kind], rows, rng, generator)
         batches = [new, later_inputs(before[kind], rng, generator)] if kind in before else [new]
@@ -149,11 +103,6 @@ def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
             for chooser in choosers.values():
                 chooser.weigh()
         if step % SAVE_EVERY == SAVE_EVERY - 1 or step == steps - 1:
-            state = dict(nets=nets.state_dict(), optimizer=optimizer.state_dict(), ema=ema.state_dict(), done=step + 1)
-            torch.save(state, f"{checkpoint}.part")
-            os.replace(f"{checkpoint}.part", checkpoint)
-            ema.store(unet.parameters()), ema.copy_to(unet.parameters())
-            export(nets)
-            ema.restore(unet.parameters())
+            keep(checkpoint, nets, optimizer, ema, step + 1, export)
     ema.copy_to(unet.parameters())
     return nets.eval()

@@ -1,5 +1,6 @@
 """Stage 4: the text encoders, then the UNet on what they say, on stored latents."""
 import math
+import os
 import time
 
 import numpy as np
@@ -25,7 +26,7 @@ UNET = dict(
     norm_num_groups=4,  # few, so that flat colours pass the norms
 )
 STEPS, LATER_FROM = 4000, 1500  # later sampling steps are trained only once the first is good
-BATCH_FIRST, BATCH_LATER = 12, 12
+BATCH = 12
 WIDE_EVERY = 8  # every so many steps the pictures are wider than high
 FIRST_RATE, ALL_FROM = 1.5e-3, 300  # before, only the levels that sketch.py did not train
 LEARNING_RATE = 4e-4
@@ -155,54 +156,79 @@ def prompt_and_rule(rng, scene):
     return train_prompt(rng, first, second, relation, ground if named else None), rule_of(rng, scene, named)
 
 
-def draw_batch(rng, data, size, kind):
-    """Returns (latents, weights, rules of the noise, prompts) of random stored scenes, square or wide."""
-    latents, scenes = data[kind]
-    rows = rng.integers(len(latents), size=size)
-    prompts, rules = zip(*(prompt_and_rule(rng, scenes[row]) for row in rows))
-    weights = torch.stack([weights_of(scenes[row], latents.shape[3] * 8) for row in rows])
-    return latents[rows], weights, rules, list(prompts)
+def kind_of_step(step):
+    """Returns which of the stored scenes a step is trained on."""
+    return "wide" if step % WIDE_EVERY == WIDE_EVERY - 1 else "square"
+
+
+def first_inputs(nets, tokenizers, data, rows, rng, generator):
+    """Returns a dict of what the first step sees and what it is to answer; `data` is (latents, scenes).
+
+    It sees noise and nothing else, as in sampling: with x0 in it the network would read the answer off it.
+    """
+    latents, scenes = data[0][rows], [data[1][row] for row in rows]
+    height, width = latents.shape[2:]
+    device = nets["unet"].device
+    prompts, rules = zip(*(prompt_and_rule(rng, scene) for scene in scenes))
+    noise = noise_for(rules, height, width, generator).to(device)
+    t = torch.full((len(rows),), 999, device=device)
+    with torch.no_grad():
+        text = encode(nets, tokenizers, list(prompts))
+    return dict(
+        latents=latents.to(device), weights=torch.stack([weights_of(scene, width * 8) for scene in scenes]).to(device), noise=noise,
+        noisy=SIGMAS.to(device)[t].view(-1, 1, 1, 1) * noise, t=t, text=text, time_ids=draw_time_ids(rng, len(rows), width * 8).to(device),
+    )
+
+
+def later_inputs(before, rng, generator):
+    """Returns the same for a later step of the scenes of `before`, whose `answer` is the network's own at the first step.
+
+    It sees true latents mixed with that answer, which it has to sharpen.
+    """
+    device, size = before["noisy"].device, len(before["noisy"])
+    t = draw_later_timesteps(rng, size).to(device)
+    sigma = SIGMAS.to(device)[t].view(-1, 1, 1, 1)
+    own = torch.from_numpy(np.clip(rng.random(size) * 2.2 - 0.6, 0, 1).astype(np.float32)).view(-1, 1, 1, 1).to(device)
+    known = own * before["answer"] + (1 - own) * before["latents"]
+    fresh = torch.randn(known.shape, generator=generator).to(device)
+    return {**before, "noisy": known + sigma * later_noise(before["noise"], fresh, sigma), "t": t}
+
+
+def answer(nets, batches):
+    """Returns the denoised latents of batches of inputs, from one pass."""
+    joined = {key: torch.cat([batch[key] for batch in batches]) for key in ("noisy", "t", "time_ids")}
+    text = [torch.cat([batch["text"][i] for batch in batches]) for i in range(2)]
+    told = predict(nets, joined["noisy"], SIGMAS.to(joined["t"].device)[joined["t"]], joined["t"], text, joined["time_ids"])
+    return told.split([len(batch["t"]) for batch in batches])
+
+
+def error_of(batch, told):
+    """Returns the weighted error of each picture; later steps count more, up to three times."""
+    sigma = SIGMAS.to(told.device)[batch["t"]].view(-1, 1, 1, 1)
+    urgency = torch.where(batch["t"].view(-1, 1, 1, 1) == 999, 1, (1 + 1 / sigma**2).clamp(max=3))
+    return (urgency * batch["weights"] * (told - batch["latents"]).square()).mean(dim=(1, 2, 3))
 
 
 def loss_of(nets, tokenizers, data, step):
     """Returns (loss, error of the first step, error of later steps) on one batch."""
     rng, generator = np.random.default_rng((4, step)), torch.Generator().manual_seed(step)
-    latents, weights, rules, prompts = draw_batch(rng, data, BATCH_FIRST, "wide" if step % WIDE_EVERY == WIDE_EVERY - 1 else "square")
-    height, width = latents.shape[2:]
-    device = nets["unet"].device
-    latents, weights = latents.to(device), weights.to(device)
-    text, time_ids = encode(nets, tokenizers, prompts), draw_time_ids(rng, BATCH_FIRST, width * 8).to(device)
-
-    # The first step sees noise and nothing else, as in sampling: with x0 in it the network would read the answer off it.
-    noise = noise_for(rules, height, width, generator).to(device)
-    t = torch.full((BATCH_FIRST,), 999, device=device)
-    sigma = SIGMAS.to(device)[t]
-    first = predict(nets, sigma.view(-1, 1, 1, 1) * noise, sigma, t, text, time_ids)
-    first_error = (weights * (first - latents).square()).mean()
+    stored = data[kind_of_step(step)]
+    new = first_inputs(nets, tokenizers, stored, rng.integers(len(stored[1]), size=BATCH), rng, generator)
+    (first,) = answer(nets, [new])
+    first_error = error_of(new, first).mean()
     if step < LATER_FROM:
         return first_error, first_error, torch.zeros(())
-
-    # Later steps see, besides true latents, the network's own first answer, which they have to sharpen.
-    n = BATCH_LATER
-    t = draw_later_timesteps(rng, n).to(device)
-    own = torch.from_numpy(np.clip(rng.random(n) * 2.2 - 0.6, 0, 1).astype(np.float32)).view(-1, 1, 1, 1).to(device)
-    known = own * first[:n].detach() + (1 - own) * latents[:n]
-    sigma = SIGMAS.to(device)[t].view(-1, 1, 1, 1)
-    noisy = known + sigma * later_noise(noise[:n], torch.randn(known.shape, generator=generator).to(device), sigma)
-    later = predict(nets, noisy, sigma.flatten(), t, (text[0][:n], text[1][:n]), time_ids[:n])
-    weight = (1 + 1 / sigma**2).clamp(max=3)
-    later_error = (weight * weights[:n] * (later - latents[:n]).square()).mean()
+    later = later_inputs({**new, "answer": first.detach()}, rng, generator)
+    later_error = error_of(later, *answer(nets, [later])).mean()
     return first_error + later_error, first_error, later_error
 
 
-@torch.no_grad()
 def draw_sketches(nets, tokenizers, data, seed, batch):
     """Returns what sketch.learn asks for: latents, error weights, noise, text and time ids."""
     rng, generator = np.random.default_rng((6, seed)), torch.Generator().manual_seed(10**6 + seed)
-    latents, weights, rules, prompts = draw_batch(rng, data, batch, "square")
-    noise, time_ids = noise_for(rules, *latents.shape[2:], generator), draw_time_ids(rng, batch, latents.shape[3] * 8)
-    device = nets["unet"].device
-    return latents.to(device), weights.to(device), noise.to(device), encode(nets, tokenizers, prompts), time_ids.to(device)
+    rows = rng.integers(len(data["square"][1]), size=batch)
+    inputs = first_inputs(nets, tokenizers, data["square"], rows, rng, generator)
+    return [inputs[name] for name in ("latents", "weights", "noise", "text", "time_ids")]
 
 
 def start_from(checkpoint, nets, train):
@@ -212,6 +238,24 @@ def start_from(checkpoint, nets, train):
     else:
         train()
         torch.save(nets.state_dict(), checkpoint)
+
+
+def take_up(checkpoint, nets, optimizer, ema):
+    """Loads what `keep` wrote and returns how many steps are done."""
+    state = torch.load(checkpoint, map_location=nets["unet"].device, weights_only=False)
+    nets.load_state_dict(state["nets"]), optimizer.load_state_dict(state["optimizer"]), ema.load_state_dict(state["ema"])
+    return state["done"]
+
+
+def keep(checkpoint, nets, optimizer, ema, done, export):
+    """Writes a checkpoint, whole or not at all, and calls export(nets) with the averaged weights of the UNet."""
+    state = dict(nets=nets.state_dict(), optimizer=optimizer.state_dict(), ema=ema.state_dict(), done=done)
+    torch.save(state, f"{checkpoint}.part")
+    os.replace(f"{checkpoint}.part", checkpoint)
+    parameters = list(nets["unet"].parameters())
+    ema.store(parameters), ema.copy_to(parameters)
+    export(nets)
+    ema.restore(parameters)
 
 
 def train_unet(work, data, tokenizers, log, export, steps=STEPS, device="cpu"):
@@ -224,9 +268,7 @@ def train_unet(work, data, tokenizers, log, export, steps=STEPS, device="cpu"):
     ema = EMAModel(nets["unet"].parameters(), decay=0.99, use_ema_warmup=True, power=0.75)
     checkpoint, done, started = work / "unet.pt", 0, time.time()
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=False)
-        nets.load_state_dict(state["nets"]), optimizer.load_state_dict(state["optimizer"]), ema.load_state_dict(state["ema"])
-        done = state["done"]
+        done = take_up(checkpoint, nets, optimizer, ema)
     else:
         start_from(work / "text.pt", nets, lambda: train_text(nets, tokenizers, log))
         draw = lambda first_seed: lambda step, batch: draw_sketches(nets, tokenizers, data, first_seed + step, batch)
@@ -251,10 +293,6 @@ def train_unet(work, data, tokenizers, log, export, steps=STEPS, device="cpu"):
             log(f"unet step {step + 1} first {first:.4f} later {later:.4f} {time.time() - started:.0f} s")
             errors = []
         if step % 100 == 99 or step == steps - 1:
-            state = dict(nets=nets.state_dict(), optimizer=optimizer.state_dict(), ema=ema.state_dict(), done=step + 1)
-            torch.save(state, checkpoint)
-            ema.store(nets["unet"].parameters()), ema.copy_to(nets["unet"].parameters())
-            export(nets)
-            ema.restore(nets["unet"].parameters())
+            keep(checkpoint, nets, optimizer, ema, step + 1, export)
     ema.copy_to(nets["unet"].parameters())
     return nets.eval()
