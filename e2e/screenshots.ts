@@ -10,6 +10,7 @@ const OUT = join(import.meta.dirname, '..', 'docs')
 const QUALITY = 82 // of WebP
 const DRAW_MS = 90_000
 const THEMES = ['light', 'dark'] as const
+
 type View = {
   context: BrowserContextOptions
   /** Drawn first, one picture each, for the gallery. */
@@ -75,9 +76,9 @@ async function draw(
 ): Promise<void> {
   const stage = page.getByRole('region', { name: 'Your picture' })
   await page.getByLabel('Prompt', { exact: true }).fill(prompt)
-  const settings = page.getByRole('textbox', { name: 'Seed' })
-  if (await settings.isVisible()) {
-    await settings.fill(String(seed))
+  const seedField = page.getByRole('textbox', { name: 'Seed' })
+  if (await seedField.isVisible()) {
+    await seedField.fill(String(seed))
     await page.getByRole('radio', { name: String(count) }).check()
   }
   await page.getByRole('button', { name: 'Generate' }).click()
