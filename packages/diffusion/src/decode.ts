@@ -1,6 +1,7 @@
 import { type FloatTensor, release } from './graph-session.ts'
 import { type LatentShape, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
+import { stripInputs } from './strip-inputs.ts'
 
 export type Pixels = { rgb: Uint8Array; width: number; height: number }
 
@@ -42,7 +43,8 @@ async function runDecoder(
   let features = latents
   for (const graph of model.decoder) {
     if (isAborted()) return undefined
-    const outputs = await graph.run({ latents: features, features })
+    const places = stripInputs(features)
+    const outputs = await graph.run(Object.assign(places, { latents: features, features }))
     release(features)
     features = outputs.features_out ?? outputs.pixels!
   }

@@ -49,4 +49,5 @@ export {
 export { buildSchedule, type Schedule } from './schedule.ts'
 export { SchedulerConfig, TIMESTEP_SPACINGS, type TimestepSpacing } from './scheduler-config.ts'
 export { startEngine } from './start-engine.ts'
+export { stripInputs } from './strip-inputs.ts'
 export { loadTokenizer, type Tokenizer } from './tokenizer.ts'

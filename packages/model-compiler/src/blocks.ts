@@ -7,8 +7,6 @@ type Resnet = {
   epsilon: number
   /** SiLU of the time embedding, [batch, 1, 1, width]; absent in the VAE. */
   time?: { embedding: string; width: number }
-  /** Strips of the convolutions, see `conv3x3`. */
-  strips?: number
 }
 
 /** diffusers' `ResnetBlock2D`: two 3x3 convolutions after GroupNorm and SiLU, time added between, and a shortcut. */
@@ -16,12 +14,12 @@ export function resnet(
   g: GraphBuilder,
   x: string,
   path: string,
-  { inputs, outputs, groups, epsilon, time, strips }: Resnet,
+  { inputs, outputs, groups, epsilon, time }: Resnet,
 ): string {
   return g.inModule(path, () => {
     const activate = { groups, epsilon, activate: true }
     const conv = (y: string, name: string, channels: number, plus?: string) =>
-      g.conv3x3(y, `${path}.${name}`, [channels, outputs], { activated: true, plus, strips })
+      g.conv3x3(y, `${path}.${name}`, [channels, outputs], { activated: true, plus })
     const shift =
       time && g.linear(time.embedding, `${path}.time_emb_proj`, [time.width, outputs], { precise: true })
     let h = conv(g.groupNorm(x, `${path}.norm1`, inputs, activate), 'conv1', inputs, shift)

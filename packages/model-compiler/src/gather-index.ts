@@ -5,8 +5,8 @@ export type MapSize = { batch: string; height: string; width: string }
 
 /** Where each output pixel of a 3x3 convolution finds its nine inputs. */
 export type GatherSource = {
-  /** int32 [pixels of the strip, 9]; index height · width stands for what lies beyond the border. */
-  strips: string[]
+  /** int32 [pixels, 9]; index height · width stands for what lies beyond the border. */
+  index: string
   /** Height and width of the output. */
   size: MapSize
   /** [batch, height, width, outputs] of the output. */
@@ -18,7 +18,6 @@ export type GatherOptions = {
   outputs: number
   /** The map is first enlarged to this size by repeating pixels, `i → i / 2`; the enlarged one is never made. */
   enlargedTo?: MapSize
-  strips: number
 }
 
 /**
@@ -34,13 +33,16 @@ export function createGatherIndex({ node, ints, int, int64s }: GraphCore) {
     return found
   }
 
-  return (size: MapSize, { stride, outputs, enlargedTo, strips }: GatherOptions): GatherSource => {
+  return (size: MapSize, { stride, outputs, enlargedTo }: GatherOptions): GatherSource => {
     const inside = enlargedTo ?? size
     const output = stride === 1 ? inside : strided(inside, stride)
     const beyond = node('Mul', [size.height, size.width])
-    const part = (axis: 'height' | 'width', from: string, to: string, step: string) => {
+    const part = (axis: 'height' | 'width', step: string) => {
       const places = node('Add', [
-        node('Mul', [node('Unsqueeze', [node('Range', [from, to, int(1)]), ints(1)]), int(stride)]),
+        node('Mul', [
+          node('Unsqueeze', [node('Range', [int(0), output[axis], int(1)]), ints(1)]),
+          int(stride),
+        ]),
         int64s('taps', [-1, 0, 1]),
       ])
       const isInside = node('And', [
@@ -50,22 +52,15 @@ export function createGatherIndex({ node, ints, int, int64s }: GraphCore) {
       const own = node('Mul', [enlargedTo ? node('Div', [places, int(2)]) : places, step])
       return toInt32(node('Where', [isInside, own, beyond]))
     }
-    const strip = (i: number) =>
-      once(`${size.height} ${size.width} ${output.height} ${output.width} ${stride} ${i}/${strips}`, () => {
-        const edge = (at: number) => node('Div', [node('Mul', [output.height, int(at)]), int(strips)])
-        const rows =
-          strips === 1
-            ? part('height', int(0), output.height, size.width)
-            : part('height', edge(i), edge(i + 1), size.width)
-        const columns = part('width', int(0), output.width, int(1))
-        const sum = node('Add', [
-          node('Reshape', [rows, ints(-1, 1, 3, 1)]),
-          node('Reshape', [columns, ints(1, -1, 1, 3)]),
-        ])
-        return node('Reshape', [node('Min', [sum, toInt32(beyond)]), ints(-1, 9)])
-      })
+    const index = once(`${size.height} ${size.width} ${output.height} ${output.width} ${stride}`, () => {
+      const sum = node('Add', [
+        node('Reshape', [part('height', size.width), ints(-1, 1, 3, 1)]),
+        node('Reshape', [part('width', int(1)), ints(1, -1, 1, 3)]),
+      ])
+      return node('Reshape', [node('Min', [sum, toInt32(beyond)]), ints(-1, 9)])
+    })
     return {
-      strips: Array.from({ length: strips }, (_, i) => strip(i)),
+      index,
       size: output,
       outputShape: once(`${output.batch} ${output.height} ${output.width} x ${outputs}`, () =>
         node('Concat', [vector(output.batch), vector(output.height), vector(output.width), ints(outputs)], {

@@ -111,10 +111,12 @@ export function createGraphBuilder(
   const gatherIndex = createGatherIndex(core)
   let path = ''
   let count = 0
+  /** Where nodes go: to the graph, or to the body of an operator that runs one for each slice. */
+  let nodes = graph.nodes
 
   function node(op: string, inputs: string[], { attributes = {}, domain = '' }: NodeOptions = {}): string {
     const id = `${path}${path && '/'}${op}_${count++}`
-    graph.nodes.push({ op, domain, name: id, inputs, outputs: [id], attributes })
+    nodes.push({ op, domain, name: id, inputs, outputs: [id], attributes })
     return id
   }
 
@@ -247,14 +249,11 @@ export function createGraphBuilder(
       activated = false,
       plus,
       enlargedTo,
-      strips = 1,
       precise = pads !== undefined || !hasBias,
     }: ConvOptions & {
       activated?: boolean
       plus?: string
       enlargedTo?: MapSize
-      /** Parts an integer convolution is cut into, so that its gathered input need not be there at once. */
-      strips?: number
     } & LayerOptions = {},
   ): string {
     const scheme = schemeOf(source, { precise })
@@ -262,7 +261,7 @@ export function createGraphBuilder(
     const shape = [outputs, inputs, 3, 3]
     const biasOf = () => weight({ source: `${source}.bias` }, [outputs])
     const integerConvolution = (way: IntegerScheme) => {
-      const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo, strips })
+      const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo })
       const y = integer.conv3x3(x, quantisedWeight(kernel, shape, way), way, {
         channels: inputs,
         activated,
@@ -283,11 +282,30 @@ export function createGraphBuilder(
         g.conv3x3(from, source, [inputs, outputs], {
           stride,
           activated,
-          strips,
           ...(enlargedTo && { enlargedTo: g.sizeOf(exact) }),
         }),
       )
     return plus ? add(convolved, plus) : convolved
+  }
+
+  /** Whether the plan computes a layer in float32. */
+  const isFloat = (layer: string) => plan.schemeOf(layer) === 'fp32'
+
+  /**
+   * 3x3 convolution of some rows of a map in whole numbers: of `parts` [pixels, inputs], one behind the other. `index`
+   * [pixels of the result, 9] says where each finds its nine; the number of all pixels stands for the border.
+   */
+  function conv3x3OfRows(
+    parts: string[],
+    source: string,
+    [inputs, outputs]: [number, number],
+    { activated, index }: { activated: boolean; index: string },
+  ): string {
+    const scheme = schemeOf(source, {})
+    if (scheme === 'fp32') throw new Error(`${source} is planned as float32. This is a bug.`)
+    const kernel = quantisedWeight({ source: `${source}.weight` }, [outputs, inputs, 3, 3], scheme)
+    const bias = weight({ source: `${source}.bias` }, [outputs])
+    return integer.conv3x3OfRows(parts, kernel, scheme, { channels: inputs, activated, bias, index })
   }
 
   /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */
@@ -428,22 +446,13 @@ export function createGraphBuilder(
     channels: number,
     { groups, epsilon, activate = false }: { groups: number; epsilon: number; activate?: boolean },
   ): string {
-    const perGroup = channels / groups
-    const collect = new Float32Array(channels * groups)
-    const spread = new Float32Array(groups * channels)
-    for (let c = 0; c < channels; c++) {
-      const group = Math.floor(c / perGroup)
-      collect[c * groups + group] = 1 / perGroup
-      spread[group * channels + c] = 1
-    }
-    const collectName = floats(`groups ${channels} to ${groups}`, [channels, groups], collect)
-    const spreadName = floats(`groups ${groups} to ${channels}`, [groups, channels], spread)
+    const { collect, spread } = groupMatrices(channels, groups)
     const tokens = toTokens(x, channels)
     const { ones, count: pixels } = pixelSums(tokens)
     const groupMean = (value: string) =>
       node('MatMul', [
-        node('MatMul', [node('Div', [node('MatMul', [ones, value]), pixels]), collectName]),
-        spreadName,
+        node('MatMul', [node('Div', [node('MatMul', [ones, value]), pixels]), collect]),
+        spread,
       ])
 
     const centered = node('Sub', [tokens, groupMean(tokens)])
@@ -452,6 +461,22 @@ export function createGraphBuilder(
     const gain = node('Div', [weight({ source: `${source}.weight` }, [channels]), deviation])
     const normed = add(multiply(centered, gain), weight({ source: `${source}.bias` }, [channels]))
     return sameSize(reshape(activate ? silu(normed) : normed, shapeOf(x)), x)
+  }
+
+  /** Constant matrices: means of the channels of each group, and each channel its group's value. */
+  function groupMatrices(channels: number, groups: number): { collect: string; spread: string } {
+    const perGroup = channels / groups
+    const collect = new Float32Array(channels * groups)
+    const spread = new Float32Array(groups * channels)
+    for (let c = 0; c < channels; c++) {
+      const group = Math.floor(c / perGroup)
+      collect[c * groups + group] = 1 / perGroup
+      spread[group * channels + c] = 1
+    }
+    return {
+      collect: floats(`groups ${channels} to ${groups}`, [channels, groups], collect),
+      spread: floats(`groups ${groups} to ${channels}`, [groups, channels], spread),
+    }
   }
 
   /** A row of ones as long as `tokens` has rows, and that length as a float. */
@@ -520,6 +545,33 @@ export function createGraphBuilder(
     graph.outputs.push({ name: outputName, type: 'float32', ...(dims && { dims }) })
   }
 
+  /**
+   * Runs what `build` makes once for each slice of the sequences along their first axis, one after the other, and gives its
+   * results, of all slices, stacked in the same way. `build` may use values made before; what it makes ends with it.
+   */
+  function forEachSlice(
+    sequences: { value: string; type: DataType }[],
+    build: (...slices: string[]) => string[],
+  ): string[] {
+    const around = nodes
+    const inputs = sequences.map(({ type }) => ({ name: `slice_${count++}`, type }))
+    const body: OnnxGraph = { name: `each_${count++}`, nodes: [], initializers: [], inputs, outputs: [] }
+    nodes = body.nodes
+    const results = build(...inputs.map((slice) => slice.name))
+    nodes = around
+    body.outputs = results.map((result) => ({ name: result, type: 'float32' }))
+    const outputs = results.map((result) => `all ${result}`)
+    nodes.push({
+      op: 'Scan',
+      domain: '',
+      name: `${path}${path && '/'}Scan_${count++}`,
+      inputs: sequences.map(({ value }) => value),
+      outputs,
+      attributes: { body: { graph: body }, num_scan_inputs: { int: sequences.length } },
+    })
+    return outputs
+  }
+
   /** Nodes made inside `build` carry the module's name, so that a profile can be read. */
   function inModule<T>(module: string, build: () => T): T {
     const before = path
@@ -540,6 +592,11 @@ export function createGraphBuilder(
     has,
     linear,
     conv3x3,
+    conv3x3OfRows,
+    floatConv3x3,
+    isFloat,
+    groupMatrices,
+    forEachSlice,
     silu,
     quickGelu,
     gelu,
@@ -553,6 +610,7 @@ export function createGraphBuilder(
     attention,
     doubled,
     sizeOf,
+    sameSize,
     concatChannels,
     input,
     output,

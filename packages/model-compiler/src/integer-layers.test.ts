@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphBuilder, type GraphBuilder } from './graph.ts'
 import { encodeOnnx } from './onnx.ts'
 import { SCHEMES, type Scheme, type WeightLimit } from './scheme.ts'
+import { randomValues, signalToNoise } from './testing/random-values.ts'
 import { writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
@@ -19,16 +20,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sd-integer-'))
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
-
-/** Deterministic, roughly Gaussian values. */
-function randomValues(count: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = seed
-  const uniform = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return state / 2 ** 32
-  }
-  return Float32Array.from({ length: count }, () => uniform() + uniform() + uniform() + uniform() - 2)
-}
 
 const SHAPES: Record<string, number[]> = {
   'conv.weight': [OUTPUTS, INPUTS, 3, 3],
@@ -69,17 +60,6 @@ async function run(layer: Layer, scheme: Scheme, map: Float32Array, { limit = 12
   return y!
 }
 
-function signalToNoise(exact: Float32Array, other: Float32Array): number {
-  expect(other.length).toBe(exact.length)
-  let signal = 0
-  let noise = 0
-  exact.forEach((value, i) => {
-    signal += value ** 2
-    noise += (value - other[i]!) ** 2
-  })
-  return 10 * Math.log10(signal / noise)
-}
-
 const silu = (values: Float32Array) => values.map((value) => value / (1 + Math.exp(-value)))
 const PIXELS = HEIGHT * WIDTH * INPUTS
 const map = randomValues(PIXELS, 5).map((value) => 3 * value)
@@ -100,11 +80,6 @@ const LAYERS: Record<string, { layer: Layer; x: Float32Array; options?: Options 
   'convolution of an enlarged map': {
     layer: (g, x) => g.conv3x3(x, 'conv', [INPUTS, OUTPUTS], { enlargedTo: g.doubled(x) }),
     x: map,
-  },
-  'convolution in strips of unequal height': {
-    layer: (g, x) => g.conv3x3(x, 'conv', [INPUTS, OUTPUTS], { strips: 3 }),
-    x: map,
-    options: { oneImage: true },
   },
   'convolution of one image after SiLU': {
     layer: (g, x) => g.conv3x3(x, 'conv', [INPUTS, OUTPUTS], { activated: true, enlargedTo: g.doubled(x) }),

@@ -103,8 +103,8 @@ export function createIntegerLayers(
     ]
   }
 
-  function toBytes(x: string, zeroPoint: number): string {
-    return node('QuantizeLinear', [x, scalar(1), bytes(`uint8(${zeroPoint})`, [], [zeroPoint])])
+  function toBytes(x: string, zeroPoint: number, scale = scalar(1)): string {
+    return node('QuantizeLinear', [x, scale, bytes(`uint8(${zeroPoint})`, [], [zeroPoint])])
   }
 
   /** Σ terms · weights in units of the activations' scale, or times `scale` and plus `bias` where they are given. */
@@ -142,10 +142,7 @@ export function createIntegerLayers(
     return node('Mul', [product(terms, weight, scheme), scale])
   }
 
-  /**
-   * 3x3 convolution of an NHWC map as products of gathered neighbourhoods, `bias` included.
-   * In several strips the gathered rows, nine times the map, need not all be there at once.
-   */
+  /** 3x3 convolution of an NHWC map as a product of gathered neighbourhoods, `bias` included. */
   function conv3x3(
     x: string,
     weight: string,
@@ -158,22 +155,56 @@ export function createIntegerLayers(
     }: { channels: number; activated: boolean; bias: string; source: GatherSource },
   ): string {
     const { terms, scale } = quantiseMaps(x, activated, isTwoTerm(scheme))
-    const padded = terms.map((term) => ({ ...term, values: withBorderRow(term, channels) }))
     const single = oneImage ? node('Reshape', [scale, ints()]) : undefined
-    const strips = source.strips.map((index) => {
-      const gathered = padded.map((term) => ({
-        ...term,
-        values: node('Reshape', [
-          node('Gather', [term.values, index], { attributes: { axis: { int: 1 } } }),
-          ints(0, -1, 9 * channels),
-        ]),
-      }))
-      return product(gathered, weight, scheme, single ? { scale: single, bias } : {})
+    const gathered = terms.map((term) => {
+      const pixels = withBorderRow(term, channels)
+      const neighbours = node('Gather', [pixels, source.index], { attributes: { axis: { int: 1 } } })
+      return { ...term, values: node('Reshape', [neighbours, ints(0, -1, 9 * channels)]) }
     })
-    const rows =
-      strips.length === 1 ? strips[0]! : node('Concat', strips, { attributes: { axis: { int: 1 } } })
+    const rows = product(gathered, weight, scheme, single ? { scale: single, bias } : {})
     const map = node('Reshape', [rows, source.outputShape])
     return single ? map : node('Add', [node('Mul', [map, scale]), bias])
+  }
+
+  /**
+   * The same of some rows of a map, which have a scale of their own: `parts` are pixels [count, channels], one behind the
+   * other, and `index` [outputs, 9] says where each pixel of the output finds its nine. The number of all pixels stands for
+   * what lies beyond the border.
+   */
+  function conv3x3OfRows(
+    parts: string[],
+    weight: string,
+    scheme: IntegerScheme,
+    {
+      channels,
+      activated,
+      bias,
+      index,
+    }: { channels: number; activated: boolean; bias: string; index: string },
+  ): string {
+    const overAll = (x: string) => node('ReduceMax', [x], { attributes: { keepdims: { int: 0 } } })
+    const most = parts.map((x) => overAll(activated ? node('ReduceMax', [x, ints(-1)]) : largest(x)))
+    const zeroPoint = activated ? SILU_ZERO : U8_MIDDLE
+    const least = activated ? SILU_LOWEST / SILU_ZERO : LEAST_SCALE
+    const scale = atLeast(node('Mul', [node('Max', most), scalar(1 / (255 - zeroPoint))]), least)
+    const terms = parts.map((x): Term[] =>
+      isTwoTerm(scheme)
+        ? splitTerms(node('Div', [x, scale]), zeroPoint)
+        : [{ values: toBytes(x, zeroPoint, scale), zeroPoint, factor: 1 }],
+    )
+    const gathered = terms[0]!.map((term, i) => {
+      const border = bytes(
+        `uint8 ${term.zeroPoint} x ${channels}`,
+        [1, channels],
+        Array(channels).fill(term.zeroPoint),
+      )
+      const all = node('Concat', [...terms.map((part) => part[i]!.values), border], {
+        attributes: { axis: { int: 0 } },
+      })
+      const neighbours = node('Gather', [all, index], { attributes: { axis: { int: 0 } } })
+      return { ...term, values: node('Reshape', [neighbours, ints(-1, 9 * channels)]) }
+    })
+    return product(gathered, weight, scheme, { scale, bias })
   }
 
   /** Pixels as rows, and one more row of zeros for what lies beyond the border. */
@@ -185,5 +216,5 @@ export function createIntegerLayers(
     ])
   }
 
-  return { linear, conv3x3 }
+  return { linear, conv3x3, conv3x3OfRows }
 }

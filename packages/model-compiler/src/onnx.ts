@@ -6,7 +6,7 @@ import protobuf from 'protobufjs'
  */
 const SCHEMA = `
 syntax = "proto3";
-message AttributeProto { string name=1; float f=2; int64 i=3; bytes s=4; repeated float floats=7; repeated int64 ints=8; int32 type=20; }
+message AttributeProto { string name=1; float f=2; int64 i=3; bytes s=4; GraphProto g=6; repeated float floats=7; repeated int64 ints=8; int32 type=20; }
 message NodeProto { repeated string input=1; repeated string output=2; string name=3; string op_type=4; repeated AttributeProto attribute=5; string domain=7; }
 message StringStringEntryProto { string key=1; string value=2; }
 message TensorProto { repeated int64 dims=1; int32 data_type=2; string name=8; bytes raw_data=9; repeated StringStringEntryProto external_data=13; int32 data_location=14; }
@@ -23,10 +23,16 @@ const EXTERNAL = 1
 const IR_VERSION = 10
 const OPSET = 21
 
-const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, ints: 7 } as const
+const ATTRIBUTE_TYPES = { float: 1, int: 2, string: 3, graph: 5, ints: 7 } as const
 
 export type DataType = keyof typeof DATA_TYPES
-export type Attribute = { float: number } | { int: number } | { string: string } | { ints: number[] }
+export type Attribute =
+  | { float: number }
+  | { int: number }
+  | { string: string }
+  | { ints: number[] }
+  /** What an operator runs more than once; it may use values of the graph around it. */
+  | { graph: OnnxGraph }
 /** A dimension is a number, or a name where it is free. */
 export type Dimensions = (number | string)[]
 
@@ -65,18 +71,22 @@ export function encodeOnnx(graph: OnnxGraph, producerVersion: string): Uint8Arra
         { domain: '', version: OPSET },
         { domain: 'com.microsoft', version: 1 },
       ],
-      graph: {
-        name: graph.name,
-        node: graph.nodes.map(toNodeProto),
-        initializer: graph.initializers.map(toTensorProto),
-        input: graph.inputs.map(toValueProto),
-        output: graph.outputs.map(toValueProto),
-      },
+      graph: toGraphProto(graph),
     }),
   ).finish()
 }
 
-function toNodeProto(node: OnnxNode) {
+function toGraphProto(graph: OnnxGraph): object {
+  return {
+    name: graph.name,
+    node: graph.nodes.map(toNodeProto),
+    initializer: graph.initializers.map(toTensorProto),
+    input: graph.inputs.map(toValueProto),
+    output: graph.outputs.map(toValueProto),
+  }
+}
+
+function toNodeProto(node: OnnxNode): object {
   return {
     name: node.name,
     op_type: node.op,
@@ -87,10 +97,11 @@ function toNodeProto(node: OnnxNode) {
   }
 }
 
-function toAttributeProto(name: string, value: Attribute) {
+function toAttributeProto(name: string, value: Attribute): object {
   if ('float' in value) return { name, f: value.float, type: ATTRIBUTE_TYPES.float }
   if ('int' in value) return { name, i: value.int, type: ATTRIBUTE_TYPES.int }
   if ('string' in value) return { name, s: Buffer.from(value.string), type: ATTRIBUTE_TYPES.string }
+  if ('graph' in value) return { name, g: toGraphProto(value.graph), type: ATTRIBUTE_TYPES.graph }
   return { name, ints: value.ints, type: ATTRIBUTE_TYPES.ints }
 }
 

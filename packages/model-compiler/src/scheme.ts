@@ -22,6 +22,8 @@ export type GraphPlan = {
   weightLimit: WeightLimit
   /** Layers are to be tried in each integer scheme: the graph hands out what they read and make. */
   probes?: boolean
+  /** The decoder works through its feature maps in strips. */
+  strips?: boolean
 }
 
 export const INTEGER_SCHEMES = ['int8', 'int8x2', 'int8x3'] as const satisfies Scheme[]
@@ -32,7 +34,7 @@ export const FP32_PLAN: GraphPlan = { schemeOf: () => 'fp32', weightLimit: 127 }
 
 /** Every layer by one integer product, but for those named in `finer`. */
 export function int8Plan(weightLimit: WeightLimit, finer: Record<string, Scheme> = {}): GraphPlan {
-  return { schemeOf: (layer) => finer[layer] ?? 'int8', weightLimit }
+  return { schemeOf: (layer) => finer[layer] ?? 'int8', weightLimit, strips: true }
 }
 
 /** The largest weight that the products of a CPU are exact with. */
