@@ -18,6 +18,19 @@ describe('readProfile', () => {
     expect(int8.kernels.map(({ us }) => us)).toEqual([32, 28, 15, 7, 19])
   })
 
+  it('counts what runs inside a Scan once', () => {
+    const shapes = { input_type_shape: [{ float: [2, 3] }], output_type_shape: [{ float: [2, 3] }] }
+    const kernel = (name: string, op_name: string, ts: number, dur: number) => ({
+      ...{ cat: 'Node', name: `${name}_kernel_time`, ts, dur },
+      args: { op_name, ...shapes },
+    })
+    const run = { cat: 'Session', name: 'model_run', ts: 1, dur: 100 }
+    const events = [kernel('inner', 'Add', 3, 40), kernel('outer', 'Scan', 2, 60), run]
+    const profile = readProfile(JSON.stringify(events))
+    expect(profile.kernels.map(({ op }) => op)).toEqual(['Add'])
+    expect(summarizeProfiles([profile]).executorShare).toBeCloseTo(0.6)
+  })
+
   it('reads the kernels of the blocked layout too', () => {
     expect(vae.kernels.filter(({ op }) => op === 'Conv')).toHaveLength(5)
   })
