@@ -3,8 +3,9 @@ import type { Redis } from 'ioredis'
 import { ApiError } from './api-error.ts'
 import type { Caller } from './caller.ts'
 import type { Forecast } from './forecast.ts'
-import { type ImagesQueue, reply } from './redis.ts'
-import { findMaxPixels } from './system.ts'
+import type { ImagesQueue } from './redis.ts'
+import { createScript } from './script.ts'
+import { maxPixelsOf, type RecentWorkers } from './system.ts'
 
 const FULL_RETRY_AFTER_SECONDS = 10 // a few batches, where nothing was measured yet
 const MAX_RETRY_AFTER_SECONDS = 60 // clients give up on more
@@ -12,18 +13,33 @@ const MAX_PRIORITY = 2 ** 21 // BullMQ's
 const PRIORITY_SHIFT = 2 ** 32 // of a priority within the score that BullMQ sorts by
 const UNFINISHED_TTL_SECONDS = 7 * 86_400
 
-// A job that nobody knows any more, or that has ended, is not waited for.
-const COUNT_UNFINISHED = `
-local left, waiting = 0, 0
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local state = redis.call('HMGET', key, 'timestamp', 'finishedOn', 'processedOn')
-  if not state[1] or state[2] then redis.call('SREM', KEYS[1], key)
-  else
-    left = left + 1
-    if not state[3] then waiting = waiting + 1 end
+// All questions in one: on a busy machine each answer of Redis is waited for. Gives how many jobs wait, the score of the
+// first, and for each set of jobs how many of them are left and how many wait. A job that nobody knows any more, or that
+// has ended, is not waited for.
+const COUNT = `
+local counts = {
+  redis.call('LLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]),
+  redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or ''
+}
+for i = 3, #KEYS do
+  local left, waiting = 0, 0
+  for _, key in ipairs(redis.call('SMEMBERS', KEYS[i])) do
+    local state = redis.call('HMGET', key, 'timestamp', 'finishedOn', 'processedOn')
+    if not state[1] or state[2] then redis.call('SREM', KEYS[i], key)
+    else
+      left = left + 1
+      if not state[3] then waiting = waiting + 1 end
+    end
   end
+  table.insert(counts, { left, waiting })
 end
-return { left, waiting }`
+return counts`
+
+const REMEMBER = `
+for _, key in ipairs(KEYS) do
+  redis.call('SADD', key, unpack(ARGV, 2))
+  redis.call('EXPIRE', key, ARGV[1])
+end`
 
 // Buckets of one minute's images that run in evenly: what is kept is when one will be full again. All of them have room
 // and are taken from, or none is. Gives the number of the first without room, and when it will have it.
@@ -59,15 +75,21 @@ export function createAdmission({
   redis,
   queues,
   forecast,
+  workers,
   prefix,
   queueLimit,
 }: {
   redis: Redis
   queues: (model: string) => ImagesQueue
   forecast: Forecast
+  workers: RecentWorkers
   prefix: string
   queueLimit: number
 }): Admission {
+  const takeFromBuckets = createScript<[number, number]>(redis, TAKE_FROM_BUCKETS)
+  const countJobs = createScript<[number, string, [number, number], ...[number, number][]]>(redis, COUNT)
+  const rememberJobs = createScript<null>(redis, REMEMBER)
+
   /** Refuses what no waiting would make room for. */
   function checkPossible({ quotas }: Caller, n: number): void {
     for (const { allows, limits } of quotas) {
@@ -84,10 +106,11 @@ export function createAdmission({
       imagesPerMinute === undefined ? [] : [{ key: rateKey(prefix, of), allows, imagesPerMinute }],
     )
     if (rates.length === 0) return
-    const keys = rates.map(({ key }) => key)
     const each = rates.map(({ imagesPerMinute }) => imagesPerMinute)
-    const taking = redis.eval(TAKE_FROM_BUCKETS, keys.length, ...keys, n, ...each)
-    const [number, lateMs] = await reply(taking as Promise<[number, number]>)
+    const [number, lateMs] = await takeFromBuckets(
+      rates.map(({ key }) => key),
+      [n, ...each],
+    )
     const short = rates[number - 1]
     if (short)
       throw new ApiError('rate_limited', `${short.allows} ${short.imagesPerMinute} images a minute`, {
@@ -95,18 +118,31 @@ export function createAdmission({
       })
   }
 
-  async function countUnfinished(of: string): Promise<{ left: number; waiting: number }> {
-    const counts = redis.eval(COUNT_UNFINISHED, 1, unfinishedKey(prefix, of))
-    const [left, waiting] = await reply(counts as Promise<[number, number]>)
-    return { left, waiting }
+  async function count({ turn, quotas }: Caller, model: string): Promise<Counts> {
+    const queue = queues(model)
+    const sets = [turn, ...quotas.map(({ of }) => of)].map((of) => unfinishedKey(prefix, of))
+    const [waiting, score, [, ownWaiting], ...ofQuotas] = await countJobs([
+      queue.toKey('wait'),
+      queue.toKey('prioritized'),
+      ...sets,
+    ])
+    return {
+      waiting,
+      round: Math.max(1, Math.floor(Number(score) / PRIORITY_SHIFT)),
+      ownWaiting,
+      left: ofQuotas.map(([left]) => left),
+    }
   }
 
-  async function checkUnfinished({ quotas }: Caller, { model, n }: { model: string; n: number }) {
-    for (const { of, allows, limits } of quotas) {
+  async function checkUnfinished(
+    { quotas }: Caller,
+    counts: Counts,
+    { model, n }: { model: string; n: number },
+  ): Promise<void> {
+    for (const [i, { allows, limits }] of quotas.entries()) {
       const { imagesAtOnce } = limits
-      if (imagesAtOnce === undefined) continue
-      const { left } = await countUnfinished(of)
-      if (left + n > imagesAtOnce)
+      const left = counts.left[i]!
+      if (imagesAtOnce !== undefined && left + n > imagesAtOnce)
         throw new ApiError(
           'rate_limited',
           `${allows} ${imagesAtOnce} images waiting or being drawn at once and there are ${left}; there is no room for ${n} more`,
@@ -117,9 +153,7 @@ export function createAdmission({
 
   // Two requests at the same moment may both be admitted to the last place: the limit guards against a
   // flood, and a lock for exactness would cost every request.
-  async function findRoom(model: string, n: number): Promise<void> {
-    const counts = await reply(queues(model).getJobCounts('waiting', 'prioritized'))
-    const waiting = (counts.waiting ?? 0) + (counts.prioritized ?? 0)
+  async function checkRoom({ waiting }: Counts, { model, n }: { model: string; n: number }): Promise<void> {
     if (waiting + n <= queueLimit) return
     throw new ApiError(
       'queue_full',
@@ -139,40 +173,45 @@ export function createAdmission({
   /** Refuses what no worker alive has the memory for; where one has not measured, it may have. */
   async function checkSize(model: string, size: string): Promise<void> {
     const { width, height } = parseSize(size)
-    const maxPixels = await findMaxPixels(redis, { prefix, model })
-    if (width * height > maxPixels)
+    const isTooLarge = (maxPixels: number) => width * height > maxPixels
+    if (!isTooLarge(maxPixelsOf(await workers.get(model)))) return
+    const maxPixels = maxPixelsOf(await workers.ask(model)) // nothing is refused that a new worker has room for
+    if (isTooLarge(maxPixels))
       throw new ApiError(
         'size_too_large',
         `size is ${size}, ${width * height} pixels; the workers have memory for ${maxPixels}`,
       )
   }
 
-  async function currentRound(model: string): Promise<number> {
-    const [, score] = await reply(redis.zrange(queues(model).toKey('prioritized'), '0', '0', 'WITHSCORES'))
-    return score === undefined ? 1 : Math.max(1, Math.floor(Number(score) / PRIORITY_SHIFT))
-  }
-
   return {
     async admit({ caller, model, n, size }) {
       checkPossible(caller, n)
-      // All questions at once: on a busy machine each answer of Redis is waited for. The first refusal in this order counts.
-      const counting = countUnfinished(caller.turn)
-      const finding = currentRound(model)
-      const checks = [checkSize(model, size), findRoom(model, n), checkUnfinished(caller, { model, n })]
-      for (const outcome of await Promise.allSettled([...checks, counting, finding]))
-        if (outcome.status === 'rejected') throw outcome.reason
+      const counting = count(caller, model)
+      counting.catch(() => {}) // of what is too large nobody cares whether there is room
+      await checkSize(model, size)
+      const counts = await counting
+      await checkRoom(counts, { model, n })
+      await checkUnfinished(caller, counts, { model, n })
       await takeFromRates(caller, n) // last, since it is used up by asking
-      return Math.min((await finding) + (await counting).waiting, MAX_PRIORITY - n)
+      return Math.min(counts.round + counts.ownWaiting, MAX_PRIORITY - n)
     },
 
     async remember({ turn, quotas }, queue, jobIds) {
       const jobKeys = jobIds.map((jobId) => queue.toKey(jobId))
-      const writing = redis.multi()
-      for (const of of new Set([turn, ...quotas.map((quota) => quota.of)])) {
-        const key = unfinishedKey(prefix, of)
-        writing.sadd(key, jobKeys).expire(key, UNFINISHED_TTL_SECONDS)
-      }
-      await reply(writing.exec())
+      const callers = new Set([turn, ...quotas.map(({ of }) => of)])
+      const sets = [...callers].map((of) => unfinishedKey(prefix, of))
+      await rememberJobs(sets, [UNFINISHED_TTL_SECONDS, ...jobKeys])
     },
   }
+}
+
+type Counts = {
+  /** In the queue. */
+  waiting: number
+  /** That is drawn now. */
+  round: number
+  /** Of the caller's. */
+  ownWaiting: number
+  /** Of each quota's. */
+  left: number[]
 }

@@ -32,7 +32,7 @@ import { reply as replyOf } from './redis.ts'
 import { createRequestRecords } from './request-records.ts'
 import { HEARTBEAT_MS } from './send-when-done.ts'
 import { addServiceRoutes } from './service-routes.ts'
-import { createSystem } from './system.ts'
+import { createRecentWorkers, createSystem } from './system.ts'
 import { addText2ImageRoutes } from './text2image-routes.ts'
 import { createWebhooks, type WebhookConfig } from './webhooks.ts'
 import { withZod, type ZodApp } from './zod-app.ts'
@@ -170,8 +170,9 @@ export function buildApp({
   const { REDIS_PREFIX: prefix, QUEUE_LIMIT: queueLimit } = config
   const kept = { redis, prefix, resultTtlSeconds: config.RESULT_TTL_SECONDS }
   const models = createModels({ redis, prefix, defaultName: config.MODEL_NAME })
-  const forecast = createForecast(redis, { queues, prefix })
-  const admission = createAdmission({ redis, queues, forecast, prefix, queueLimit })
+  const workers = createRecentWorkers(redis, prefix)
+  const forecast = createForecast(redis, { queues, workers, prefix })
+  const admission = createAdmission({ redis, queues, forecast, workers, prefix, queueLimit })
   const links = createLinks(redis, prefix)
   const pictures = openPictureStore(config, { redis, prefix, ttlSeconds: kept.resultTtlSeconds })
   const events = openJobEvents(redis, { queues, openConnection })

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { ApiError } from './api-error.ts'
 import { type ApiKey, findApiKey, type Limits } from './api-keys.ts'
@@ -70,5 +70,5 @@ export function isKeyed(owner: string | undefined): boolean {
 
 // Tokens are secrets, and addresses and users are nobody's business: none of them is kept.
 function digestOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return hash('sha256', text)
 }

@@ -1,9 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { idempotencyKey, knownForSeconds } from '@sdcpu/contract'
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { ApiError } from './api-error.ts'
-import { reply } from './redis.ts'
+import { createScript } from './script.ts'
 
 const Claim = z.object({ id: z.string(), bodyDigest: z.string() })
 
@@ -33,13 +33,15 @@ export function createIdempotency({
   prefix: string
   resultTtlSeconds: number
 }): Idempotency {
+  const setOrGet = createScript<string>(redis, SET_OR_GET)
+
   return {
     async claim({ key, owner = '', body }) {
-      const place = idempotencyKey(prefix, hash(`${owner}\n${key}`))
+      const place = idempotencyKey(prefix, digestOfText(`${owner}\n${key}`))
       const own = { id: randomUUID(), bodyDigest: digestOf(body) }
       const ttl = knownForSeconds(resultTtlSeconds)
-      const kept = await reply(redis.eval(SET_OR_GET, 1, place, JSON.stringify(own), ttl))
-      const claim = Claim.parse(JSON.parse(String(kept)))
+      const kept = await setOrGet([place], [JSON.stringify(own), ttl])
+      const claim = Claim.parse(JSON.parse(kept))
       if (claim.bodyDigest !== own.bodyDigest)
         throw new ApiError(
           'idempotency_mismatch',
@@ -61,9 +63,9 @@ function toCanonical(value: unknown): string {
 
 /** Equal for equal values, and for no others. */
 export function digestOf(value: unknown): string {
-  return hash(toCanonical(value))
+  return digestOfText(toCanonical(value))
 }
 
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+function digestOfText(text: string): string {
+  return hash('sha256', text)
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   CreateImages,
   ErrorBody,
@@ -71,7 +71,7 @@ const EventsHeaders = z.looseObject({
 })
 
 function tagOf(resource: ImagesResource): string {
-  return `"${createHash('sha256').update(JSON.stringify(resource)).digest('base64url').slice(0, 22)}"`
+  return `"${hash('sha256', JSON.stringify(resource), 'base64url').slice(0, 22)}"`
 }
 
 /** Adds the native routes under `/api/v1/images`. */

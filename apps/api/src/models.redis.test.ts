@@ -1,5 +1,5 @@
 import { ImagesResource, ModelsList } from '@sdcpu/contract'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { setUp } from './testing/set-up.ts'
 
 type Api = Awaited<ReturnType<typeof setUp>>
@@ -102,6 +102,21 @@ it('draws with a model that is ready where no default is set', async () => {
   await api.announce(LIGHTNING, { isAlive: false })
   await api.announce()
   expect((await post(api, {})).json()).toMatchObject({ request: { model: 'demo' } })
+})
+
+it('draws with a model from the moment it is announced, although it has just looked which there are', async () => {
+  const api = await startApi()
+  expect((await post(api, {})).statusCode).toBe(202)
+  expect((await post(api, { model: 'acme/lightning' })).statusCode).toBe(404)
+  await api.announce(LIGHTNING)
+  expect((await post(api, { model: 'acme/lightning' })).statusCode).toBe(202)
+})
+
+it('hears within a second of a model that draws otherwise since', async () => {
+  const api = await startApi()
+  expect((await post(api, {})).json()).toMatchObject({ request: { steps: 2 } })
+  await api.announce({ defaultSteps: 3 })
+  await vi.waitFor(async () => expect((await post(api, {})).json()).toMatchObject({ request: { steps: 3 } }))
 })
 
 it('overlooks an announcement that says too little, as of an older worker', async () => {

@@ -1,8 +1,10 @@
 import { type Model, ModelDescription, modelAliveKey, modelKey, modelNamesKey } from '@sdcpu/contract'
 import type { Redis } from 'ioredis'
 import { ApiError } from './api-error.ts'
+import { createRecent } from './recent.ts'
 import { reply } from './redis.ts'
 
+const MAX_AGE_MS = 500 // models come and go in minutes, and requests in milliseconds
 const START_RETRY_AFTER_SECONDS = 5 // a worker takes seconds to minutes to load its model
 
 export type Models = {
@@ -46,11 +48,16 @@ export function createModels({
     }))
   }
 
+  const recent = createRecent(list, { maxAgeMs: MAX_AGE_MS })
+
   return {
     list,
     async choose(name) {
-      const models = await list()
-      const found = models.find((model) => (name === undefined ? model.isDefault : model.name === name))
+      const isMeant = (model: Model) => (name === undefined ? model.isDefault : model.name === name)
+      const known = (await recent.get('all')).find(isMeant)
+      if (known) return known
+      const models = await recent.ask('all') // nothing is refused that was announced since
+      const found = models.find(isMeant)
       if (found) return found
       // Which models there will be is not known before one of them is, and the default one is to come.
       if (name === undefined || name === defaultName || models.length === 0)

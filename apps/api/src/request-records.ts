@@ -3,6 +3,17 @@ import type { ChainableCommander, Redis } from 'ioredis'
 import { z } from 'zod'
 import { ApiError } from './api-error.ts'
 import { reply } from './redis.ts'
+import { createScript } from './script.ts'
+
+// Nothing is changed where the id is known already.
+const SAVE = `
+if not redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2], 'NX') then return 0 end
+if KEYS[2] then
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[3] - ARGV[2] * 1000)
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+return 1`
 
 const EXTRA = 50 // more than a caller makes requests in one millisecond, which is all that a cursor tells apart
 
@@ -45,6 +56,7 @@ export function createRequestRecords({
   resultTtlSeconds: number
 }): RequestRecords {
   const ttlSeconds = knownForSeconds(resultTtlSeconds)
+  const save = createScript<0 | 1>(redis, SAVE)
 
   async function findMaybe(id: string): Promise<RequestRecord | undefined> {
     const record = await reply(redis.get(imageRequestKey(prefix, id)))
@@ -55,19 +67,10 @@ export function createRequestRecords({
     findMaybe,
 
     async save(record) {
-      const writing = redis
-        .multi()
-        .set(imageRequestKey(prefix, record.id), JSON.stringify(record), 'EX', ttlSeconds, 'NX')
-      if (record.owner !== undefined) {
-        const key = ownedKey(prefix, record.owner)
-        const createdMs = Date.parse(record.createdAt)
-        writing
-          .zadd(key, createdMs, record.id)
-          .zremrangebyscore(key, '-inf', createdMs - ttlSeconds * 1000)
-          .expire(key, ttlSeconds)
-      }
-      const [isNew] = await execute(writing)
-      return isNew === 'OK'
+      const { id, owner, createdAt } = record
+      const listed = owner === undefined ? [] : [ownedKey(prefix, owner)]
+      const keys = [imageRequestKey(prefix, id), ...listed]
+      return (await save(keys, [JSON.stringify(record), ttlSeconds, Date.parse(createdAt), id])) === 1
     },
 
     async find(id) {

@@ -1,4 +1,4 @@
-import type { BatchShape, BatchTimes } from '@sdcpu/contract'
+import { type BatchShape, type BatchTimes, batchKind } from '@sdcpu/contract'
 
 type Times = Pick<BatchTimes, 'stepMs' | 'restMs' | 'encodeImageMs'>
 export type Measured = BatchShape & Times & { images: number }
@@ -12,6 +12,7 @@ export type QueuedImage = {
   isFromImage?: boolean
 }
 export type RunningBatch = { images: QueuedImage[]; step: number }
+type FindTimes = (shape: BatchShape, images: number) => Times | undefined
 export type SimulatedWorker = { batchMaxSize: number; running?: RunningBatch }
 export type Outlook = { position: number; etaSeconds?: number }
 
@@ -27,9 +28,10 @@ export function simulateQueue(
   measured: Measured[],
 ): Map<string, Outlook> {
   const outlooks = new Map<string, Outlook>(queue.map(({ id }, position) => [id, { position }]))
+  const findTimes = rememberTimes(measured)
   const free = workers.map(({ batchMaxSize, running }) => ({
     batchMaxSize,
-    atMs: running ? remainingMs(running, measured) : 0,
+    atMs: running ? remainingMs(running, findTimes) : 0,
   }))
   for (const [i, { running }] of workers.entries())
     for (const { id } of running?.images ?? []) outlooks.set(id, { position: 0, ...eta(free[i]!.atMs) })
@@ -40,7 +42,7 @@ export function simulateQueue(
     const { group } = waiting[0]!
     const inSight = waiting.slice(0, LOOK_AHEAD_BATCHES * worker.batchMaxSize)
     const batch = inSight.filter((image) => image.group === group).slice(0, worker.batchMaxSize)
-    worker.atMs += batchMs(batch, measured)
+    worker.atMs += batchMs(batch, findTimes)
     for (const image of batch) {
       Object.assign(outlooks.get(image.id)!, eta(worker.atMs))
       waiting.splice(waiting.indexOf(image), 1)
@@ -50,19 +52,29 @@ export function simulateQueue(
 }
 
 // A worker tells each step when it is done, so the one it is at is on average half done.
-function remainingMs({ images, step }: RunningBatch, measured: Measured[]): number {
+function remainingMs({ images, step }: RunningBatch, findTimes: FindTimes): number {
   const { shape, steps, isFromImage } = images[0]!
-  const times = timesOf(shape, images.length, measured)
+  const times = findTimes(shape, images.length)
   if (!times) return Number.NaN
   const encodeMs = isFromImage && step === 0 ? (times.encodeImageMs ?? 0) / 2 : 0
   return step < steps ? encodeMs + (steps - step - 0.5) * times.stepMs + times.restMs : times.restMs / 2
 }
 
-function batchMs(images: QueuedImage[], measured: Measured[]): number {
+function batchMs(images: QueuedImage[], findTimes: FindTimes): number {
   const { shape, steps, isFromImage } = images[0]!
-  const times = timesOf(shape, images.length, measured)
+  const times = findTimes(shape, images.length)
   if (!times) return Number.NaN
   return (isFromImage ? (times.encodeImageMs ?? 0) : 0) + steps * times.stepMs + times.restMs
+}
+
+// A queue of hundreds has but a few kinds of batches.
+function rememberTimes(measured: Measured[]): FindTimes {
+  const known = new Map<string, Times | undefined>()
+  return (shape, images) => {
+    const kind = batchKind(shape, images)
+    if (!known.has(kind)) known.set(kind, timesOf(shape, images, measured))
+    return known.get(kind)
+  }
 }
 
 /**

@@ -2,7 +2,10 @@ import { type Model, type SystemResource, WorkerStatus, workerKey, workersKey } 
 import type { Redis } from 'ioredis'
 import type { Models } from './models.ts'
 import type { Queues } from './queues.ts'
+import { createRecent, type Recent } from './recent.ts'
 import { reply } from './redis.ts'
+
+const MAX_AGE_MS = 500 // a sign of life holds for seconds
 
 export type System = {
   /** @throws `unavailable` */
@@ -69,8 +72,18 @@ export async function findWorkers(
   })
 }
 
-/** Pixels of the largest image that a worker alive has memory for; Infinity where that is not known. @throws `unavailable` */
-export async function findMaxPixels(redis: Redis, place: { prefix: string; model: string }): Promise<number> {
-  const workers = await findWorkers(redis, place)
+/** The workers of a model that were alive a moment ago. */
+export type RecentWorkers = Recent<WorkerStatus[]>
+
+/** Remembers for a moment which workers there are; that there are none it asks again each time. */
+export function createRecentWorkers(redis: Redis, prefix: string): RecentWorkers {
+  return createRecent((model) => findWorkers(redis, { prefix, model }), {
+    maxAgeMs: MAX_AGE_MS,
+    isLasting: (workers) => workers.length > 0,
+  })
+}
+
+/** Pixels of the largest image that one of the workers has memory for; Infinity where that is not known. */
+export function maxPixelsOf(workers: WorkerStatus[]): number {
   return workers.length > 0 ? Math.max(...workers.map(({ maxPixels = Infinity }) => maxPixels)) : Infinity
 }

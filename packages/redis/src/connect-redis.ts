@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { gatherWrites } from './gather-writes.ts'
 import { databaseOf, type RedisConfig, readUrls } from './redis-config.ts'
 
 /**
@@ -19,7 +20,13 @@ const CONNECT_TIMEOUT_MS = 5000
  * Connects to the Redis that the variables name, and goes on trying whenever it is away. A client of a cluster is given
  * out as the `Redis` whose commands it has.
  */
-export function connectRedis(config: RedisConfig, { patience }: { patience: RedisPatience }): Redis {
+export function connectRedis(config: RedisConfig, options: { patience: RedisPatience }): Redis {
+  const client = openClient(config, options)
+  gatherWrites(client)
+  return client
+}
+
+function openClient(config: RedisConfig, { patience }: { patience: RedisPatience }): Redis {
   const urls = readUrls(config.REDIS_URL)
   const tls = urls[0]?.protocol === 'rediss:' ? readTls(config) : undefined
   const shared: RedisOptions = {

@@ -10,7 +10,7 @@ import type { Images } from '../images.ts'
 import type { JobEvents } from '../job-events.ts'
 import type { Models } from '../models.ts'
 import type { RequestRecord } from '../request-records.ts'
-import { findMaxPixels } from '../system.ts'
+import { findWorkers, maxPixelsOf } from '../system.ts'
 import { onHangUp, waitForImages } from '../wait-for-images.ts'
 import { createLostCallers } from './lost-callers.ts'
 import { toImageError } from './openai-answer.ts'
@@ -70,7 +70,7 @@ export function createVisits(
   async function begin(request: FastifyRequest, body: GenerateBody): Promise<Visit> {
     const caller = callerOf(request)
     const model = await models.choose(modelAskedFor(body))
-    const maxPixels = await findMaxPixels(redis, { prefix, model: model.name })
+    const maxPixels = maxPixelsOf(await findWorkers(redis, { prefix, model: model.name }))
     const asked = await toCreateImages(body, { model, maxPixels })
     const previews = (body.stream && body.partial_images) || undefined
     const digest = digestOf([caller.owner, caller.turn, asked, previews])
