@@ -7,6 +7,7 @@ from subjects import COLOURS, MOUNTS, RIDERS, SETTINGS, SHOWN, SUBJECTS
 
 COUNT, WIDE_COUNT = 5600, 480
 PER_SETTING, SHOWN_COUNT = 2, 480  # of each subject in each setting, alone; of the scenes of SHOWN in all
+MORE_PAIRS = 1600  # of any two subjects; what was seen once is not yet known
 WIDE = 320  # width of the pictures that show the UNet another aspect ratio
 EMPTY, PAIR, RIDING, WORN, IN_SETTING = 0.02, 0.34, 0.16, 0.14, 0.22  # shares; riding and worn are shares of the pairs
 BATCH = 8
@@ -40,12 +41,14 @@ def draw_scene(rng, i):
 
 
 def more_scenes(rng):
-    """Returns each subject in each setting, and behind them the scenes of SHOWN: what is rare among drawn ones."""
+    """Returns pairs, each subject in each setting, and behind them the scenes of SHOWN: what is rare among drawn ones."""
     layout = lambda: rng.random(len(LAYOUT)).astype(np.float32)
     in_settings = [(name, None, "beside", ground, layout()) for name in SUBJECTS for ground in SETTINGS for _ in range(PER_SETTING)]
     any_colour = lambda: list(COLOURS)[rng.integers(len(COLOURS))]
+    any_two = [rng.choice(list(SUBJECTS), 2, replace=False).tolist() for _ in range(MORE_PAIRS)]
+    pairs = [(first, second, relation_of(first, second), any_colour(), layout()) for first, second in any_two]
     turns = [SHOWN[i % len(SHOWN)] for i in range(SHOWN_COUNT)]
-    return in_settings + [(first, second, relation, ground or any_colour(), layout()) for first, second, relation, ground in turns]
+    return pairs + in_settings + [(first, second, relation, ground or any_colour(), layout()) for first, second, relation, ground in turns]
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 Scenes are drawn by kind (SHARES) and, within a kind, in proportion to the error that their subjects had of late. Each batch joins
 the first step of new scenes with a later step of the scenes before, whose first answer is known by then: one pass for both.
+The text encoders go on to learn here, from what the pictures lack.
 """
 import math
 import time
@@ -13,8 +14,8 @@ from diffusers.training_utils import EMAModel
 from subjects import SETTINGS
 from unet import BATCH, answer, error_of, first_inputs, keep, kind_of_step, later_inputs, take_up
 
-STEPS, RATE, WARM_UP = 9400, 3e-4, 100
-SHARES = dict(one=0.42, setting=0.13, pair=0.35, shown=0.09, empty=0.01)  # pairs take longest to learn
+STEPS, RATE, TEXT_RATE, WARM_UP = 9400, 3e-4, 1e-4, 100
+SHARES = dict(one=0.36, setting=0.14, pair=0.4, shown=0.09, empty=0.01)  # pairs take longest to learn
 UNKNOWN_ERROR, NEWEST_SHARE, WEIGH_EVERY = 0.4, 0.1, 100
 EMA_DECAY = 0.995
 SAVE_EVERY = 300
@@ -69,18 +70,19 @@ class Chooser:
 
 
 def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
-    """Trains the UNet in place and leaves it with its averaged weights. Resumes from work/practise.pt; exports at each checkpoint."""
-    unet = nets["unet"].requires_grad_(True)
-    nets["text_encoder"].requires_grad_(False), nets["text_encoder_2"].requires_grad_(False)
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.01)
-    ema = EMAModel(unet.parameters(), decay=EMA_DECAY, use_ema_warmup=True, power=0.75)
+    """Trains the networks in place and leaves them with averaged weights. Resumes from work/practise.pt; exports at each checkpoint."""
+    nets.requires_grad_(True)
+    groups = [dict(params=list(net.parameters()), peak=RATE if name == "unet" else TEXT_RATE) for name, net in nets.items()]
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
+    ema = EMAModel(parameters, decay=EMA_DECAY, use_ema_warmup=True, power=0.75)
     choosers = {kind: Chooser(data[kind][1], data["shown"] if kind == "square" else 0) for kind in ("square", "wide")}
     checkpoint, done, before, seen, started = work / "practise.pt", 0, {}, [], time.time()
     if checkpoint.exists():
         done = take_up(checkpoint, nets, optimizer, ema)
     for step in range(done, steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min((step + 1) / WARM_UP, 1) * max(1 - step / steps, 0.01)
+            group["lr"] = group["peak"] * min((step + 1) / WARM_UP, 1) * max(1 - step / steps, 0.01)
         rng, generator = np.random.default_rng((7, step)), torch.Generator().manual_seed(7 * 10**6 + step)
         kind = kind_of_step(step)
         rows = choosers[kind].choose(rng)
@@ -90,9 +92,9 @@ def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
         errors = [error_of(batch, told) for batch, told in zip(batches, answers)]
         optimizer.zero_grad(set_to_none=True)
         sum(error.mean() for error in errors).backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step(), ema.step(unet.parameters())
-        before[kind] = {**new, "answer": answers[0].detach()}
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step(), ema.step(parameters)
+        before[kind] = {**new, "answer": answers[0].detach(), "text": [part.detach() for part in new["text"]]}
         choosers[kind].learn(rows, errors[0].tolist())
         seen.append([error.mean().item() for error in errors] if len(errors) == 2 else [errors[0].mean().item(), math.nan])
         if step % 50 == 49:
@@ -103,6 +105,6 @@ def practise(work, nets, data, tokenizers, log, export, steps=STEPS):
             for chooser in choosers.values():
                 chooser.weigh()
         if step % SAVE_EVERY == SAVE_EVERY - 1 or step == steps - 1:
-            keep(checkpoint, nets, optimizer, ema, step + 1, export)
-    ema.copy_to(unet.parameters())
+            keep(checkpoint, nets, optimizer, ema, step + 1, export, averaged=tuple(nets))
+    ema.copy_to(parameters)
     return nets.eval()

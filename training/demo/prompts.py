@@ -40,6 +40,9 @@ PAIRS = {
     "beside": (
         "{s} and {o}", "{s} with {o}", "{s} next to {o}", "{s} near {o}", "{s} beside {o}", "{s} holding {o}", "{s}, {o}", "{s} and also {o}",
         "{s} together with {o}", "{s} looking at {o}", "{s} building {o}", "{s} living in {o}", "{s} playing with {o}", "{s} by {o}",
+        "{s} facing {o}", "{s} behind {o}", "{s} opposite {o}", "{s} greeting {o}", "{s} joined by {o}", "{s} versus {o}", "{s} followed by {o}",
+        "{s} as well as {o}", "{s} chasing {o}", "{s} close to {o}", "{s} hugging {o}", "{s} who found {o}", "{s} & {o}", "{s} + {o}", "{s} or {o}",
+        "both {s} and {o}", "{s} on the left and {o} on the right", "{s} paired with {o}", "{s} in front of {o}", "{s} against {o}",
     ),
     "worn": (
         "{s} with {o}", "{s} wearing {o}", "{s} listening to music with {o}", "{s} and {o}", "{s} listening to music on {o}", "{s} with {o} on",
@@ -47,12 +50,19 @@ PAIRS = {
     ),
     "riding": ("{s} riding {o}", "{s} riding on {o}", "{s} on top of {o}", "{s} sitting on {o}", "{s} rides {o}", "{s} driving {o}"),
 }
+UNKNOWN_LINK = 0.25  # share of the pairs side by side that are linked by made-up words: whatever links them, they are two
 EATING = ("{s} eating {o}", "{s} eats {o}", "{s} enjoying {o}", "{s} cooking {o}")
 HELD_OUT_PAIRS = {
     "beside": ("{s} meets {o}", "{s} alongside {o}", "{s} plus {o}", "{s} in the company of {o}"),
     "worn": ("{s} who wears {o}", "{s} hearing songs through {o}"),
     "riding": ("{s} riding around on {o}", "{s} mounted on {o}"),
 }
+
+
+# Parts of made-up words: those of two letters and more make most of the tokens that unknown words fall into.
+ONSETS = ("b", "br", "c", "ch", "cl", "d", "f", "fr", "g", "gl", "h", "j", "l", "m", "n", "p", "pr", "qu", "r", "s", "sh", "st", "str", "t", "th", "tr", "v", "w", "wh", "y")
+VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ee", "ie", "io", "oa", "oo", "ou")
+ENDINGS = ("", "", "b", "ck", "d", "g", "ght", "l", "ll", "m", "n", "nd", "ng", "ns", "nt", "p", "r", "rd", "rs", "s", "ss", "st", "t", "ts", "x", "y")
 
 
 def pick(rng, options):
@@ -62,7 +72,8 @@ def pick(rng, options):
 
 def nonsense(rng):
     """Returns a made-up word, so that words the model does not know do no harm."""
-    return "".join(pick(rng, "aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.integers(3, 10)))
+    kinds = (("bcdfghklmnprstvwz", "aeiou"), (ONSETS, VOWELS, ENDINGS))[rng.integers(2)]
+    return "".join(pick(rng, kinds[i % len(kinds)]) for i in range(rng.integers(2, 8)))
 
 
 def article(rng, words):
@@ -91,6 +102,8 @@ def phrase(rng, first, second, relation, coloured, pairs=PAIRS, plain=False):
     if not second:
         return f"{words} {pick(rng, DOING)}" if not plain and rng.random() < 0.14 else words
     options = EATING if relation == "beside" and second in FOOD and not plain and rng.random() < 0.4 else pairs[relation]
+    if relation == "beside" and not plain and rng.random() < UNKNOWN_LINK:
+        options = ["{s} " + " ".join(nonsense(rng) for _ in range(rng.integers(1, 4))) + " {o}"]
     return pick(rng, options).format(s=words, o=noun(rng, second, plain, coloured))
 
 

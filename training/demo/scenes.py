@@ -18,6 +18,8 @@ SHADOW = 10  # pixels of room for the shadow around a glyph
 LAYOUT = ("place", "size", "light")
 PLACES = ((-32, -32), (32, -32), (-32, 32), (32, 32))  # pixels from the middle, to the right and down
 NEAR, FAR = 156, 104  # pixels of a subject's longer side
+# Settings are misty behind a subject, or one of their colour would vanish: an apple in paint, a tree in a forest.
+MIST, MIST_REACH, MIST_COLOUR = 0.8, 0.62, np.array([250, 248, 242], np.float32)
 RELATIONS = ("beside", "worn", "riding")
 
 
@@ -83,11 +85,22 @@ def glyph(drawing):
     return image, shadow
 
 
+def mist_behind(scene):
+    """Returns how much of each pixel is mist [256, width], 0..MIST: a soft patch behind each subject."""
+    y, x = np.mgrid[0:IMAGE_SIZE, 0 : scene.width].astype(np.float32)
+    clear = np.ones_like(x)
+    for _, centre_x, centre_y, side in scene.items:
+        clear *= 1 - np.exp(-((((x - centre_x) ** 2 + (y - centre_y) ** 2) / (MIST_REACH * side) ** 2) ** 2))
+    return MIST * (1 - clear)
+
+
 def background(scene):
     """Returns the background [256, width, 3], float 0..255: lighter or darker by the light; colours fall off towards the bottom."""
     shade = 1 + 0.44 * (scene.light - 0.5)
     if isinstance(scene.ground, str):
-        return (setting(scene.ground, scene.width).astype(np.float32) * (0.94 + 0.5 * (shade - 1))).clip(0, 255)
+        picture = setting(scene.ground, scene.width).astype(np.float32) * (0.94 + 0.5 * (shade - 1))
+        mist = mist_behind(scene)[..., None]
+        return (picture * (1 - mist) + MIST_COLOUR * mist).clip(0, 255)
     light = shade + 0.12 * np.linspace(1, -1, IMAGE_SIZE, dtype=np.float32)
     rgb = np.asarray(scene.ground, np.float32)
     column = np.where(light[:, None] < 1, rgb * light[:, None], rgb + (light[:, None] - 1) * 110)

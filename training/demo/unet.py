@@ -1,6 +1,8 @@
 """Stage 4: the text encoders, then the UNet on what they say, on stored latents."""
+import functools
 import math
 import os
+import pathlib
 import time
 
 import numpy as np
@@ -105,6 +107,13 @@ def encode(nets, tokenizers, texts):
     return torch.cat([one.hidden_states[-2], two.hidden_states[-2]], dim=-1), two.text_embeds
 
 
+@functools.cache
+def has_tiles():
+    """Returns whether this CPU has AMX for bfloat16."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    return cpuinfo.exists() and " amx_bf16 " in cpuinfo.read_text()
+
+
 def predict(nets, noisy, sigma, timestep, text, time_ids):
     """Returns the denoised latents: the UNet's v turned into x0 as the scheduler turns it."""
     shape = (-1, 1, 1, 1)
@@ -172,8 +181,7 @@ def first_inputs(nets, tokenizers, data, rows, rng, generator):
     prompts, rules = zip(*(prompt_and_rule(rng, scene) for scene in scenes))
     noise = noise_for(rules, height, width, generator).to(device)
     t = torch.full((len(rows),), 999, device=device)
-    with torch.no_grad():
-        text = encode(nets, tokenizers, list(prompts))
+    text = encode(nets, tokenizers, list(prompts))
     return dict(
         latents=latents.to(device), weights=torch.stack([weights_of(scene, width * 8) for scene in scenes]).to(device), noise=noise,
         noisy=SIGMAS.to(device)[t].view(-1, 1, 1, 1) * noise, t=t, text=text, time_ids=draw_time_ids(rng, len(rows), width * 8).to(device),
@@ -198,7 +206,9 @@ def answer(nets, batches):
     """Returns the denoised latents of batches of inputs, from one pass."""
     joined = {key: torch.cat([batch[key] for batch in batches]) for key in ("noisy", "t", "time_ids")}
     text = [torch.cat([batch["text"][i] for batch in batches]) for i in range(2)]
-    told = predict(nets, joined["noisy"], SIGMAS.to(joined["t"].device)[joined["t"]], joined["t"], text, joined["time_ids"])
+    sigma = SIGMAS.to(joined["t"].device)[joined["t"]]
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_tiles()):  # a quarter quicker, where the CPU multiplies bfloat16 in tiles
+        told = predict(nets, joined["noisy"], sigma, joined["t"], text, joined["time_ids"])
     return told.split([len(batch["t"]) for batch in batches])
 
 
@@ -247,12 +257,12 @@ def take_up(checkpoint, nets, optimizer, ema):
     return state["done"]
 
 
-def keep(checkpoint, nets, optimizer, ema, done, export):
-    """Writes a checkpoint, whole or not at all, and calls export(nets) with the averaged weights of the UNet."""
+def keep(checkpoint, nets, optimizer, ema, done, export, averaged=("unet",)):
+    """Writes a checkpoint, whole or not at all, and calls export(nets) with the averaged weights of those networks."""
     state = dict(nets=nets.state_dict(), optimizer=optimizer.state_dict(), ema=ema.state_dict(), done=done)
     torch.save(state, f"{checkpoint}.part")
     os.replace(f"{checkpoint}.part", checkpoint)
-    parameters = list(nets["unet"].parameters())
+    parameters = [parameter for net in averaged for parameter in nets[net].parameters()]
     ema.store(parameters), ema.copy_to(parameters)
     export(nets)
     ema.restore(parameters)
@@ -271,6 +281,7 @@ def train_unet(work, data, tokenizers, log, export, steps=STEPS, device="cpu"):
         done = take_up(checkpoint, nets, optimizer, ema)
     else:
         start_from(work / "text.pt", nets, lambda: train_text(nets, tokenizers, log))
+        nets["text_encoder"].requires_grad_(False), nets["text_encoder_2"].requires_grad_(False)
         draw = lambda first_seed: lambda step, batch: draw_sketches(nets, tokenizers, data, first_seed + step, batch)
         start_from(work / "thumbnail.pt", nets, lambda: train_thumbnail(nets["unet"], draw(0), log))
         start_from(work / "patches.pt", nets, lambda: train_patches(nets["unet"], draw(10**6), log))
