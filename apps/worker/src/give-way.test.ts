@@ -22,12 +22,12 @@ async function runAlone({ detached }: { detached: boolean }) {
 
 it('gives way to what runs in other sessions where the process has one of its own', async () => {
   const { own, after } = await runAlone({ detached: true })
-  expect(own).toBe(19)
-  expect(after).toBe(hasGroups ? '19' : undefined)
+  expect(own).toBe(15)
+  expect(after).toBe(hasGroups ? '15' : undefined)
 })
 
 it('leaves the session alone that it shares with others', async () => {
   const { own, before, after } = await runAlone({ detached: false })
-  expect(own).toBe(19)
+  expect(own).toBe(15)
   expect(after).toBe(before)
 })
