@@ -1,8 +1,12 @@
+import { setPriority } from 'node:os'
 import { chooseThreads, startEngine } from '@sdcpu/diffusion'
 import { loadConfig, type WorkerConfig } from './config.ts'
-import { giveWay } from './give-way.ts'
 import { prepareServedModel } from './prepare/prepare-served-model.ts'
 import { runWorker } from './run-worker.ts'
+
+// Drawing takes every core for seconds: on a machine that also answers callers, answering goes first. All threads are
+// started after this and inherit it.
+const NICENESS = 10
 
 function readConfig(): WorkerConfig {
   try {
@@ -14,8 +18,7 @@ function readConfig(): WorkerConfig {
 }
 
 const config = readConfig()
-// Drawing takes every core for seconds: on a machine that also answers callers, answering goes first.
-await giveWay()
+setPriority(NICENESS)
 await runWorker(config, async (report) => {
   report(`preparing the model ${config.MODEL}`)
   const dir = await prepareServedModel(config, report)
