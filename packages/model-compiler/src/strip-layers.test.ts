@@ -134,3 +134,15 @@ describe.each(Object.entries(BLOCKS))('a %s', (_name, { build, isEnlarged }) => 
     })
   })
 })
+
+it.each(['fp32', 'int8'] as const)('puts on record that its layers compute as %s', (scheme) => {
+  const plan = { schemeOf: () => scheme, weightLimit: 127 as const }
+  const g = createGraphBuilder('recorded', weights, { plan, oneImage: true })
+  const features = g.input('features', ['batch', 'rows', 'columns', INPUTS])
+  const layers = createStripLayers(g, features, { ...NORM, isEnlarged: false })
+  resnet(g, layers, layers.hold(features, INPUTS))
+  const names = ['block.conv1', 'block.conv2', 'block.conv_shortcut']
+  expect(g.graph.layers.toSorted((a, b) => (a.name < b.name ? -1 : 1))).toEqual(
+    names.map((name) => ({ name, scheme })),
+  )
+})

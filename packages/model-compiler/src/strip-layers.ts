@@ -111,7 +111,11 @@ export function createStripLayers(
     const [value, means, squares] = isFloat
       ? g.forEachSlice([ints32(rowsOf().numbers), floats(rowsOf().mask), ...residuals], (numbers, mask, x) =>
           finish(
-            floatConvolution(prepare(takeRows(numbers!)), path, shape, { rows: numbers!, mask: mask! }),
+            floatConvolution(prepare(takeRows(numbers!)), path, shape, {
+              rows: numbers!,
+              mask: mask!,
+              precise,
+            }),
             x,
           ),
         )
@@ -148,13 +152,13 @@ export function createStripLayers(
     strip: string,
     path: string,
     [inputs, outputs]: [number, number],
-    own: { rows: string; mask: string },
+    own: { rows: string; mask: string; precise: boolean },
   ): string {
     const height = g.shapeOf(own.rows)
     const map = g.reshape(strip, join(ints(1), height, ints(-1, inputs)))
     const inside = node('Mul', [map, g.reshape(own.mask, join(ints(1), height, ints(1, 1)))])
     // What lies above and below is part of the strip.
-    const y = g.conv3x3(inside, path, [inputs, outputs], { pads: [0, 1, 0, 1], precise: true })
+    const y = g.conv3x3(inside, path, [inputs, outputs], { pads: [0, 1, 0, 1], precise: own.precise })
     return g.reshape(y, ints(-1, outputs))
   }
 
