@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,6 +15,7 @@ afterEach(() => {
 const node = (name: string, code: string, options: Partial<ChildOptions> = {}) =>
   children.start({ name, program: process.execPath, args: ['-e', code], ...options })
 
+const statOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
 const WAIT = 'console.log("up"); setInterval(() => {}, 1000);'
 const waitForLine = async (child: ReturnType<typeof node>) => {
   while (child.lastLines().length === 0) await sleep(10)
@@ -59,6 +60,15 @@ it('ends what a process leaves behind', async () => {
 it('starts nothing any more once all are being stopped', async () => {
   await children.stopAll()
   expect(() => node('late', WAIT)).toThrow()
+})
+
+it.runIf(existsSync('/proc/self/stat'))('gives a process a group of its own, in our session', async () => {
+  const child = node('member', WAIT)
+  await waitForLine(child)
+  // As `man 5 proc_pid_stat` has it; the name before may have blanks.
+  const [, , group, session] = statOf(child.pid)
+  expect(group).toBe(String(child.pid))
+  expect(session).toBe(statOf(process.pid)[3])
 })
 
 it('writes what a process prints to its log, and keeps the log before', async () => {

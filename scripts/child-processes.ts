@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const KEPT_LINES = 20
+// Node offers a process group only together with a session (`detached`). Linux shares time between sessions first
+// (autogroup), so that the niceness of a worker in one of its own would count for nothing beside the API.
+const GROUP_OF_ITS_OWN = 'setpgrp(0, 0); exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n"'
 
 export type ChildOptions = {
   name: string
@@ -81,9 +84,10 @@ function startChild({
   inherit,
   graceMs = 10_000,
 }: ChildOptions) {
-  const [first, ...rest] = [...tie(), program, ...args]
+  const perl = findProgram('perl')
+  const [first, ...rest] = [...(perl ? [perl, '-e', GROUP_OF_ITS_OWN] : []), ...tie(), program, ...args]
   const output = inherit ? 'inherit' : 'pipe'
-  const spawned = spawn(first!, rest, { cwd, env, detached: true, stdio: ['ignore', output, output] })
+  const spawned = spawn(first!, rest, { cwd, env, detached: !perl, stdio: ['ignore', output, output] })
   const log = logFile === undefined ? undefined : openLog(logFile)
   const lines: string[] = []
   const keep = (line: string) => {
