@@ -46,9 +46,18 @@ async function runDecoder(
     const places = stripInputs(features)
     const outputs = await graph.run(Object.assign(places, { latents: features, features }))
     release(features)
-    features = outputs.features_out ?? outputs.pixels!
+    features = outputs.pixels ?? joined(outputs.features_out!, features)
   }
   return features
+}
+
+/** A feature map that was computed in strips as a whole one, [1, height, width, channels]; `from` is what it was made from. */
+function joined(features: FloatTensor, { dims: from }: FloatTensor): FloatTensor {
+  if (features.dims.length === 4) return features
+  const [strips, pixels, channels] = features.dims as [number, number, number]
+  const [height, width] = [from[1]!, from[2]!]
+  const scale = Math.sqrt((strips * pixels) / (height * width))
+  return { data: features.data, dims: [1, scale * height, scale * width, channels] }
 }
 
 /** -1…1 to 0…255, rounding halves to even as numpy does in diffusers' `numpy_to_pil`. */

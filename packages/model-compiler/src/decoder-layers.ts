@@ -23,6 +23,8 @@ export type DecoderLayers<Held extends FeatureMap = FeatureMap> = {
   hold(map: string, channels: number): Held
   /** Gives it back in that shape. */
   whole(map: Held): string
+  /** Makes it an output of the graph, as it is held: the same bytes, in dimensions that the next graph is not given. */
+  output(name: string, map: Held): void
   /** 3x3 convolution with padding 1, with what goes before and after it. */
   conv3x3(map: Held, path: string, options: Convolution<Held>): Held
 }
@@ -35,6 +37,7 @@ export function createMapLayers(
   return {
     hold: (value, channels) => ({ value, channels }),
     whole: ({ value }) => value,
+    output: (name, { value, channels }) => g.output(name, value, ['batch', 'height', 'width', channels]),
     conv3x3({ value, channels }, path, { outputs, norm, plus, enlarges, precise }) {
       const x =
         norm === undefined ? value : g.groupNorm(value, norm, channels, { groups, epsilon, activate: true })

@@ -45,6 +45,9 @@ export function createStripLayers(
   const heightOf = (of: string) => node('Gather', [of, ints(0)], { attributes: { axis: { int: 0 } } })
   const rowsShape = join(heightOf(size), ints(-1))
   const sourceRowsShape = isEnlarged ? join(heightOf(featureSize), ints(-1)) : rowsShape
+  /** Shape of rows of the enlarged map, [-1, row]. */
+  const enlargedRows = (channels: number) =>
+    join(ints(-1), node('Mul', [dimensions(features, 2), ints(2 * channels)]))
   const pixels = dimensions(own.neighbours, 1)
   const count = node('Cast', [pixels], { attributes: { to: { int: 1 } } })
   // Products with a row of 1 / pixels are means over pixels, quicker than ReduceMean.
@@ -57,6 +60,10 @@ export function createStripLayers(
   })
 
   const whole = ({ value }: StripMap): string => g.reshape(value, mapShape)
+
+  // In the dimensions of a whole map it would be copied.
+  const output = (name: string, { value, channels }: StripMap) =>
+    g.output(name, value, ['strips', 'strip_pixels', channels])
 
   function measure(strip: string): [means: string, squares: string] {
     const means = node('MatMul', [average, strip])
@@ -124,7 +131,11 @@ export function createStripLayers(
           (strip, above, index, x) => {
             const parts = [prepare(strip!), prepare(takeRows(above!))]
             return finish(
-              g.conv3x3OfRows(parts, path, shape, { activated: affine !== undefined, index: index! }),
+              g.conv3x3OfRows(parts, path, shape, {
+                activated: affine !== undefined,
+                index: index!,
+                ...(enlarges && { doubledRows: enlargedRows(outputs) }),
+              }),
               x,
             )
           },
@@ -168,5 +179,5 @@ export function createStripLayers(
     return hold(y, outputs)
   }
 
-  return { hold, whole, conv3x3 }
+  return { hold, whole, output, conv3x3 }
 }

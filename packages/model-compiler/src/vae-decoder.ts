@@ -11,8 +11,8 @@ export const VAE_EPSILON = 1e-6
 /**
  * The VAE decoder as one graph per resolution: `vae_mid` takes `latents` [batch, height, width, latents] already divided
  * by the scaling factor, each `vae_up_N` the `features` of the one before, which all but the first double; the last gives
- * `pixels` [batch, height, width, 3], about -1 to 1. Where the plan works in strips, batch is 1 and the graphs take what
- * `stripInputs` of `@sdcpu/diffusion` gives, too. Follows diffusers' `AutoencoderKL.decode`.
+ * `pixels` [batch, height, width, 3], about -1 to 1. Where the plan works in strips, batch is 1, the graphs take what
+ * `stripInputs` of `@sdcpu/diffusion` gives, too, and the features they give are [strips, pixels of a strip, width]. Follows diffusers' `AutoencoderKL.decode`.
  */
 export function buildVaeDecoder(
   config: KlConfig,
@@ -55,7 +55,7 @@ function buildMid(parts: Parts): Graph {
     x = layers.hold(vaeAttention(g, layers.whole(x), 'decoder.mid_block.attentions.0', options), width)
   }
   x = resnet(x, 'decoder.mid_block.resnets.1')
-  g.output('features_out', layers.whole(x), ['batch', 'height', 'width', width])
+  layers.output('features_out', x)
   return g.graph
 }
 
@@ -78,7 +78,7 @@ function buildUp(parts: Parts, index: number): Graph {
     x = decoderResnet(g, layers, x, `decoder.up_blocks.${index}.resnets.${layer}`, { outputs, isNormedNext })
   }
   if (!isLast) {
-    g.output('features_out', layers.whole(x), ['batch', 'height', 'width', outputs])
+    layers.output('features_out', x)
     return g.graph
   }
   const out = { outputs: config.out_channels, norm: 'decoder.conv_norm_out', precise: true }
