@@ -22,6 +22,11 @@ describe('parseBenchOptions', () => {
     })
   })
 
+  it('masks the CPU for times of stages and of peers', () => {
+    expect(parseBenchOptions(['--mask', 'vnni'])).toMatchObject({ mode: 'stages', mask: 'vnni' })
+    expect(parseBenchOptions(['--peers', '--mask', 'avx2'])).toMatchObject({ mode: 'peers', mask: 'avx2' })
+  })
+
   it.each([
     [['--stages', 'unet,vae'], /--stages is unet,vae; it must be of text, unet, decode, picture/],
     [['--batches', '0'], /--batches is 0; it must be a whole number from 1 to 16/],
@@ -33,6 +38,10 @@ describe('parseBenchOptions', () => {
     [['--peers', '--engines', 'tvm'], /--engines is tvm; it must be of ours, torch-fp32/],
     [['--engines', 'ours'], /--engines belongs to --peers/],
     [['--fresh'], /--fresh belongs to --peers/],
+    [['--mask', 'amx'], /--mask is amx; it must be one of avx2, avx512, vnni/],
+    [['--profile', '--mask', 'avx2'], /--mask belongs to --peers or to times of stages, not to --profile/],
+    [['--soak', '9', '--mask', 'avx2'], /--mask belongs to --peers or to times of stages, not to --soak/],
+    [['--plan', 'auto', '--mask', 'avx2'], /--plan is auto, .*; --mask needs fp32 or int8/],
     [['--profile', '--peers'], /--profile and --peers are two commands; give one/],
     [['--soak', 'long'], /--soak is long; it must be a whole number/],
     [['--colour'], /--colour/],

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { PLAN_CHOICES, type PlanChoice } from '@sdcpu/model-compiler'
+import { MASKS, type Mask } from './cpu-mask.ts'
 import { STAGES, type Stage } from './stage.ts'
 
 export const USAGE = `Usage: npm run bench -- [options]             times every stage in a process of its own
@@ -17,6 +18,7 @@ export const USAGE = `Usage: npm run bench -- [options]             times every 
   --steps LIST      steps of the pictures (default 1,4; with --peers 1)
   --repeats N       timed runs of each, after one that is not (default 3)
   --out FILE        the results as JSON
+  --mask CLASS      avx2, avx512 or vnni: as on a CPU that has nothing newer; for times, alone or with --peers
   --engines LIST    with --peers: of ours, torch-fp32, torch-bf16, openvino-fp16, openvino-int8 (default: all the CPU has)
   --fresh           with --peers: measures again what an earlier call measured
   --report FILE     with --peers: the page that gets the table (default docs/performance.md)`
@@ -40,6 +42,8 @@ export type BenchOptions = {
   engines: EngineName[] | undefined
   fresh: boolean
   report: string | undefined
+  /** Class of the CPU that this one stands in for. */
+  mask: Mask | undefined
 }
 
 /** Reads the arguments of `npm run bench`. @throws Error naming the argument and what it may be */
@@ -62,6 +66,7 @@ export function parseBenchOptions(args: string[]): BenchOptions {
       engines: { type: 'string' },
       fresh: { type: 'boolean', default: false },
       report: { type: 'string' },
+      mask: { type: 'string' },
     },
   })
   const [mode = 'stages', second] = (['profile', 'soak', 'peers'] as const).filter((name) => values[name])
@@ -69,8 +74,13 @@ export function parseBenchOptions(args: string[]): BenchOptions {
   for (const name of ['engines', 'report'] as const)
     if (values[name] !== undefined && mode !== 'peers') throw new Error(`--${name} belongs to --peers`)
   if (values.fresh && mode !== 'peers') throw new Error('--fresh belongs to --peers')
+  if (values.mask !== undefined && mode !== 'stages' && mode !== 'peers')
+    throw new Error(`--mask belongs to --peers or to times of stages, not to --${mode}`)
   const plan = PLAN_CHOICES.find((choice) => choice === values.plan)
   if (!plan) throw new Error(`--plan is ${values.plan}; it must be one of ${PLAN_CHOICES.join(', ')}`)
+  // The trial that decides runs in this process, which is not masked.
+  if (values.mask !== undefined && plan === 'auto')
+    throw new Error('--plan is auto, which this CPU decides by its own times; --mask needs fp32 or int8')
   return {
     mode,
     model: values.model,
@@ -86,6 +96,7 @@ export function parseBenchOptions(args: string[]): BenchOptions {
     engines: values.engines === undefined ? undefined : readNames('engines', values.engines, ENGINES),
     fresh: values.fresh,
     report: values.report,
+    mask: values.mask === undefined ? undefined : readMask(values.mask),
   }
 }
 
@@ -105,6 +116,12 @@ function readNames<Name extends string>(option: string, text: string, names: rea
     if (!name) throw new Error(`--${option} is ${text}; it must be of ${names.join(', ')}`)
     return name
   })
+}
+
+function readMask(text: string): Mask {
+  const mask = MASKS.find((known) => known === text)
+  if (!mask) throw new Error(`--mask is ${text}; it must be one of ${MASKS.join(', ')}`)
+  return mask
 }
 
 function readSize(text: string | undefined): BenchOptions['size'] {

@@ -34,5 +34,9 @@ export function readCpu(): Cpu {
   }
 }
 
+/** The CPU in one line, and as what it stands in. */
+export const describeCpu = ({ name, flags }: Cpu, mask: string | undefined): string =>
+  `${name}, ${flags.join(' ')}${mask ? `, masked to ${mask}` : ''}`
+
 /** True where bfloat16 is computed with, not only stored. */
 export const hasBfloat16 = ({ flags }: Cpu) => flags.includes('avx512_bf16') || flags.includes('amx_bf16')

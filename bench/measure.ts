@@ -1,7 +1,9 @@
-// Does one piece of work and prints its measurement, as a process of its own so that memory is this work's alone.
+// Times one piece of work as `runInTurns` asks, or profiles it, as a process of its own so that memory is this work's alone.
+import { writeSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import {
   createGenerator,
   decode,
@@ -20,12 +22,11 @@ import {
 } from '@sdcpu/diffusion'
 import { readPeakRss } from './peak-rss.ts'
 import { type ProfileSummary, readProfile, summarizeProfiles } from './profile.ts'
-import type { Measurement, Work } from './stage.ts'
+import type { Work } from './stage.ts'
 
 export type MeasureOrder = Work & {
   modelDir: string
   threads: number
-  repeats: number
   /** Gives a profile instead of timings: of a `first` run, to count products, or of one that is `warm`, for its times. */
   profile?: 'first' | 'warm'
 }
@@ -35,7 +36,8 @@ const PROMPT_TOKENS = 77
 const NO_CACHES = { embeddings: 0, promptKeys: 0 }
 
 const order = JSON.parse(process.argv[2]!) as MeasureOrder
-console.log(JSON.stringify(await withProfileDir((dir) => measure(order, dir))))
+if (order.profile) console.log(JSON.stringify(await withProfileDir((dir) => profile(order, dir))))
+else await measure(order)
 // Its sessions hold gigabytes that nobody needs freed one by one.
 process.exit(0)
 
@@ -48,34 +50,48 @@ async function withProfileDir<T>(act: (dir: string) => Promise<T>): Promise<T> {
   }
 }
 
-async function measure(order: MeasureOrder, profileDir: string): Promise<Measurement | ProfileSummary> {
-  const { modelDir, threads, repeats, profile, stage, batch, steps, width, height } = order
+async function profile(order: MeasureOrder, profileDir: string): Promise<ProfileSummary> {
+  const { modelDir, threads } = order
   const manifest = await readManifest(modelDir)
-  const options = { threads, cacheBytes: NO_CACHES, ...(profile && { profileDir }) }
+  const { run, model } = await prepare(order, manifest, { threads, cacheBytes: NO_CACHES, profileDir })
+  await run()
+  if (order.profile === 'warm') await run()
+  endProfiles(model)
+  return summarize(profileDir, order.profile!)
+}
+
+async function measure(order: MeasureOrder): Promise<void> {
+  const { modelDir, threads, stage, batch, steps, width, height } = order
+  const manifest = await readManifest(modelDir)
   let started = performance.now()
-  const { run, model } = await prepare(order, manifest, options)
-  const loadSeconds = (performance.now() - started) / 1000
+  const { run } = await prepare(order, manifest, { threads, cacheBytes: NO_CACHES })
+  const loadSeconds = secondsSince(started)
   await run() // the first run touches all memory for the first time
-  if (profile) {
-    if (profile === 'warm') await run()
-    endProfiles(model)
-    return summarize(profileDir, profile)
-  }
+  tell({ ready: true })
   const seconds: number[] = []
-  for (let i = 0; i < repeats; i++) {
+  for await (const _ of createInterface({ input: process.stdin })) {
     started = performance.now()
     await run()
-    seconds.push((performance.now() - started) / 1000)
+    seconds.push(secondsSince(started))
+    tell({ seconds: seconds.at(-1) })
   }
   const work = { stage, batch, steps, width, height }
-  return {
+  tell({
     engine: `ours ${manifest.plan}`,
     ...work,
     threads,
     loadSeconds,
     seconds,
     peakRssBytes: readPeakRss(),
-  }
+  })
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000
+}
+
+function tell(message: object): void {
+  writeSync(3, `${JSON.stringify(message)}\n`)
 }
 
 async function summarize(dir: string, profile: 'first' | 'warm'): Promise<ProfileSummary> {

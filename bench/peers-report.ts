@@ -1,14 +1,22 @@
-import type { Cpu } from './cpu.ts'
-import { bestSeconds, type Measurement, nameOf } from './stage.ts'
+import { type Cpu, describeCpu } from './cpu.ts'
+import { bestSeconds, type Measurement, median, nameOf } from './stage.ts'
 import { formatBytes, formatSeconds } from './tables.ts'
 
-type Measured = Measurement & { measuredAt?: string }
+/** Seconds of the same work of ours and of a peer, run by run in turns. */
+export type Turns = { ours: number[]; peer: number[]; measuredAt?: string }
+
+/** What an engine did alone, and a peer in turns with ours, where both fit into the memory. */
+export type Measured = Measurement & { measuredAt?: string; turns?: Turns }
 
 /** Measurements of several engines as a Markdown table: a row a piece of work, a column an engine. */
-export function formatPeers(measurements: Measured[], { cpu, model }: { cpu: Cpu; model: string }): string {
+export function formatPeers(
+  measurements: Measured[],
+  { cpu, mask, model }: { cpu: Cpu; mask?: string | undefined; model: string },
+): string {
   const engines = [...new Set(measurements.map(({ engine }) => engine))]
   const [first] = measurements
-  const days = measurements.flatMap(({ measuredAt }) => measuredAt?.slice(0, 10) ?? []).toSorted()
+  const times = measurements.flatMap(({ measuredAt, turns }) => [measuredAt, turns?.measuredAt])
+  const days = times.flatMap((time) => time?.slice(0, 10) ?? []).toSorted()
   const span = days[0] === days.at(-1) ? days[0] : `${days[0]} to ${days.at(-1)}`
   const rows = [...Map.groupBy(measurements, nameOf)].map(([name, group]) => {
     const cells = engines.map((engine) => {
@@ -18,21 +26,30 @@ export function formatPeers(measurements: Measured[], { cpu, model }: { cpu: Cpu
     return `| ${[name, ...cells].join(' | ')} |`
   })
   return [
-    `${cpu.name}, ${cpu.flags.join(' ')}; ${first!.threads} threads, model ${model}, ${first!.width}x${first!.height}, ${span}.`,
-    'Best of the timed runs, and the peak memory of a process that does nothing else; in brackets, how many times faster ours is.',
+    `${describeCpu(cpu, mask)}; ${first!.threads} threads, model ${model}, ${first!.width}x${first!.height}, ${span}.`,
+    'Best of the timed runs of an engine alone, and its peak memory; in brackets, how many times faster ours is, by the medians of runs in turns: ours, the other, ours, the other.',
     '',
     `| work | ${engines.join(' | ')} |`,
     `|---|${engines.map(() => '---|').join('')}`,
     ...rows,
+    ...(rows.some((row) => row.includes(APART)) ? ['', APART_NOTE] : []),
   ].join('\n')
 }
 
+const APART = 'x*'
+const APART_NOTE =
+  'A ratio with * is of the best times, measured apart: the two do not fit into the memory together.'
+
 function formatCell(measurement: Measured, group: Measured[]): string {
-  const seconds = bestSeconds(measurement)
   const ours = group.find(({ engine }) => engine.startsWith('ours'))
-  const ratio =
-    ours && ours.engine !== measurement.engine ? ` (${(seconds / bestSeconds(ours)).toFixed(2)}x)` : ''
-  return `${formatSeconds(seconds)}${ratio}, ${formatBytes(measurement.peakRssBytes)}`
+  const ratio = ours && ours !== measurement ? ` (${formatRatio(measurement, ours)})` : ''
+  return `${formatSeconds(bestSeconds(measurement))}${ratio}, ${formatBytes(measurement.peakRssBytes)}`
+}
+
+function formatRatio(peer: Measured, ours: Measured): string {
+  const { turns } = peer
+  if (turns) return `${(median(turns.peer) / median(turns.ours)).toFixed(2)}x`
+  return `${(bestSeconds(peer) / bestSeconds(ours)).toFixed(2)}${APART}`
 }
 
 const BEGIN = '<!-- peers: written by npm run bench -- --peers -->'

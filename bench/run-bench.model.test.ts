@@ -93,6 +93,18 @@ describe('npm run bench', { timeout: TIMEOUT_MS }, () => {
     expect(third.stderr.match(/Measuring/g)).toHaveLength(1)
   })
 
+  it('finds before it measures that a page has no place for the table', async () => {
+    await writeFile(join(folder, 'plain.md'), '# Page\n')
+    const args = ['--peers', '--engines', 'ours', '--fresh', '--stages', 'unet', '--report']
+    const missing = await run(...args, 'missing.md')
+    expect(missing).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^there is no page .*missing\.md/),
+    })
+    const plain = await run(...args, 'plain.md')
+    expect(plain).toMatchObject({ code: 1, stderr: expect.stringMatching(/^the report needs two lines/) })
+  })
+
   it('exits 2 with usage for bad arguments, and 1 where there is nothing to compare', async () => {
     expect(await run('--batches', 'two')).toMatchObject({
       code: 2,

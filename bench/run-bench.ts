@@ -3,9 +3,10 @@ import { join, resolve } from 'node:path'
 import { chooseThreads, describeModel, readManifest } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { type BenchOptions, parseBenchOptions, USAGE } from './bench-options.ts'
-import { readCpu } from './cpu.ts'
+import { describeCpu, readCpu } from './cpu.ts'
+import { maskEnvironment } from './cpu-mask.ts'
 import { countGmac, measureOurs, profileOurs } from './measure-ours.ts'
-import { comparePeers } from './peers.ts'
+import { checkPeers, comparePeers } from './peers.ts'
 import { findGrowth, GROWTH_LIMIT_BYTES, soak } from './soak.ts'
 import { type Measurement, nameOf, planWork, type Work } from './stage.ts'
 import { alignColumns, formatBytes, formatMeasurements, formatProfile } from './tables.ts'
@@ -20,6 +21,8 @@ export type BenchSetting = {
   threads: number
   width: number
   height: number
+  /** What processes that are timed find in their environment besides ours. */
+  env: Record<string, string>
 }
 
 /** Runs `npm run bench` and gives its exit code: 2 for a wrong command line, 1 where something failed or grew. */
@@ -36,6 +39,7 @@ export async function runBench(args: string[]): Promise<number> {
     return 2
   }
   try {
+    if (options.mode === 'peers') await checkPeers(options)
     return await MODES[options.mode](await settle(options))
   } catch (error) {
     say((error as Error).message)
@@ -45,19 +49,27 @@ export async function runBench(args: string[]): Promise<number> {
 
 async function settle(options: BenchOptions): Promise<BenchSetting> {
   const { threads, reason } = chooseThreads(options.threads)
-  const { name, flags } = readCpu()
-  say(`${name}: ${flags.join(' ')}\n${options.mode === 'profile' ? '1 thread, as profiles need' : reason}`)
+  const { mask } = options
+  const cpu = describeCpu(readCpu(), mask)
+  const env = mask ? await maskEnvironment(mask) : {}
+  say(`${cpu}\n${options.mode === 'profile' ? '1 thread, as profiles need' : reason}`)
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const { dir: modelDir } = await prepareModel({
     model: options.model,
     dataDir,
     plan: options.plan,
+    cpuClass: mask,
     hub: await readHubOptions(process.env),
     onProgress: ({ message }) => say(message),
   })
-  const { nativeSize } = describeModel(await readManifest(modelDir))
+  const manifest = await readManifest(modelDir)
+  if (mask && manifest.cpuClass && manifest.cpuClass !== mask)
+    throw new Error(
+      `${modelDir} is compiled for CPUs of class ${manifest.cpuClass}, not ${mask}; give its source with --mask`,
+    )
+  const { nativeSize } = describeModel(manifest)
   const { width, height } = options.size ?? { width: nativeSize, height: nativeSize }
-  return { options, dataDir, modelDir, threads, width, height }
+  return { options, dataDir, modelDir, threads, width, height, env }
 }
 
 const MODES: Record<BenchOptions['mode'], (setting: BenchSetting) => Promise<number>> = {
@@ -68,15 +80,16 @@ const MODES: Record<BenchOptions['mode'], (setting: BenchSetting) => Promise<num
 }
 
 async function measureStages(setting: BenchSetting): Promise<number> {
-  const { options, modelDir, threads } = setting
+  const { options, modelDir, threads, env } = setting
   const measurements: Measurement[] = []
   for (const work of planWork({ ...options, ...setting })) {
     say(`Measuring ${nameOf(work)}`)
-    const order = { ...work, modelDir, threads, repeats: options.repeats }
-    measurements.push({ ...(await measureOurs(order)), gmac: await countGmac(order) })
+    const order = { ...work, modelDir, threads }
+    const measured = await measureOurs(order, { repeats: options.repeats, env })
+    measurements.push({ ...measured, gmac: await countGmac(order, env) })
   }
   console.log(formatMeasurements(measurements))
-  await writeOut(options, { cpu: readCpu(), measurements })
+  await writeOut(options, { cpu: readCpu(), mask: options.mask, measurements })
   return 0
 }
 

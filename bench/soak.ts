@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { startEngine } from '@sdcpu/diffusion'
+import { median } from './stage.ts'
 
 export const GROWTH_LIMIT_BYTES = 100e6
 
@@ -12,10 +13,6 @@ export function findGrowth(rssBytes: number[]): number {
   const size = Math.max(1, Math.floor(rssBytes.length * WINDOW_SHARE))
   const settled = Math.min(Math.floor(rssBytes.length * SETTLING_SHARE), rssBytes.length - size)
   return median(rssBytes.slice(-size)) - median(rssBytes.slice(settled, settled + size))
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 const readRss = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024

@@ -29,6 +29,13 @@ export type Measurement = Work & {
 /** Other work slows a run down and nothing speeds it up, so the quickest one is nearest the truth. */
 export const bestSeconds = ({ seconds }: Pick<Measurement, 'seconds'>): number => Math.min(...seconds)
 
+/** The one in the middle, or the mean of the two there. */
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const upper = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[upper]! : (sorted[upper - 1]! + sorted[upper]!) / 2
+}
+
 /** The work that `npm run bench` does: every stage at every batch size, pictures also at every number of steps. */
 export function planWork({
   stages,

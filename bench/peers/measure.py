@@ -1,7 +1,7 @@
-"""Measures one piece of work with torch or OpenVINO and prints it as one line of JSON.
+"""Times one piece of work with torch or OpenVINO, once for each line on stdin, and tells it as JSON on stream 3.
 
-Usage: python measure.py '{"engine": "torch-fp32", "model": DIR, "stage": "unet", "batch": 1, "steps": 1, "width": 512,
-                           "height": 512, "threads": 2, "repeats": 3, "converted": DIR}'
+Usage: yes | head -n 3 | python measure.py '{"engine": "torch-fp32", "model": DIR, "stage": "unet", "batch": 1, "steps": 1, "width": 512,
+                           "height": 512, "threads": 2, "converted": DIR}' 3>&1
 """
 import io
 import json
@@ -12,6 +12,7 @@ import sys
 import time
 
 order = json.loads(sys.argv[1])
+stream = open(3, "w")  # libraries print to the others
 # torch's pool for work outside its own; before torch is loaded
 os.environ["OMP_NUM_THREADS"] = str(order["threads"])
 
@@ -79,6 +80,10 @@ def prepare(parts):
     return picture
 
 
+def tell(**message):
+    print(json.dumps(message), file=stream, flush=True)
+
+
 torch.set_num_threads(order["threads"])
 with torch.inference_mode():
     started = time.perf_counter()
@@ -87,14 +92,16 @@ with torch.inference_mode():
     load_seconds = time.perf_counter() - started
     work = prepare(parts)
     work()
+    tell(ready=True)
     seconds = []
-    for _ in range(order["repeats"]):
+    for _ in sys.stdin:
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
+        tell(seconds=seconds[-1])
 
 status = pathlib.Path("/proc/self/status").read_text()
 peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 names = ("engine", "stage", "batch", "steps", "width", "height", "threads")
 result = {name: order[name] for name in names}
-print(json.dumps(dict(result, loadSeconds=load_seconds, seconds=seconds, peakRssBytes=peak)))
+tell(**result, loadSeconds=load_seconds, seconds=seconds, peakRssBytes=peak)
