@@ -10,7 +10,7 @@ type MapSize = { height: number; width: number }
  * What graphs of the decoder that work in strips are told of where they lie, by the names of their inputs; each is computed
  * when a graph takes it. A strip is some whole rows; what it is convolved from has one more above and below.
  * @param features the map [1, height, width, channels] that the graph is given: `strip_…` are for maps of its size,
- *   `enlarged_…` for those of twice that size, `source_…` for maps of its size in as many strips as the enlarged ones
+ *   `enlarged_…` for those of twice that size, `source_…` for the step from one to the other
  * @param options.stripBytes size of a strip of float32 features that strips come near to
  */
 export function stripInputs(
@@ -52,7 +52,7 @@ export function stripInputs(
       return bordersOf(small, doubled)
     },
     get source_neighbours() {
-      return neighboursOf(small, doubled)
+      return neighboursOf(large, doubled, { isEnlarged: true })
     },
   }
 }
@@ -93,20 +93,25 @@ function rowsOf({ height }: MapSize, strips: number): { rows: GraphInput; mask: 
 
 /**
  * Where each pixel of a strip finds the nine of its 3x3 neighbourhood among the pixels of the strip and, behind them, the
- * rows above and below it; the number of them all stands for what lies beyond the border.
+ * rows above and below it; the number of them all stands for what lies beyond the border. `size` is that of the output,
+ * which is made from a map of half its size where it `isEnlarged`.
  */
-function neighboursOf({ height, width }: MapSize, strips: number): GraphInput {
+function neighboursOf({ height, width }: MapSize, strips: number, { isEnlarged = false } = {}): GraphInput {
+  const shift = isEnlarged ? 1 : 0
   const rows = height / strips
-  const beyond = (rows + 2) * width
+  const sourceRows = rows >> shift
+  const sourceWidth = width >> shift
+  const beyond = (sourceRows + 2) * sourceWidth
   const each = rows * width * 9
   const data = new Int32Array(strips * each)
   let place = 0
   for (let y = 0; y < rows; y++)
     for (let x = 0; x < width; x++)
-      for (let row = y - 1; row <= y + 1; row++) {
-        const first = (row < 0 ? rows : row < rows ? row : rows + 1) * width
-        for (let column = x - 1; column <= x + 1; column++)
-          data[place++] = column >= 0 && column < width ? first + column : beyond
+      for (let dy = -1; dy <= 1; dy++) {
+        const row = (y + dy) >> shift
+        const first = (row < 0 ? sourceRows : row < sourceRows ? row : sourceRows + 1) * sourceWidth
+        for (let dx = -1; dx <= 1; dx++)
+          data[place++] = x + dx >= 0 && x + dx < width ? first + ((x + dx) >> shift) : beyond
       }
   // Strips differ from each other only where the map ends.
   for (let strip = 1; strip < strips; strip++) data.copyWithin(strip * each, 0, each)

@@ -2,7 +2,6 @@ import { CompileError } from './compile-error.ts'
 import { createGatherIndex, type MapSize } from './gather-index.ts'
 import { createIntegerLayers } from './integer-layers.ts'
 import type { Attribute, DataType, Dimensions, OnnxGraph, OnnxInitializer } from './onnx.ts'
-import { PHASE_TAPS } from './quantise-weights.ts'
 import {
   FP32_PLAN,
   type GraphPlan,
@@ -18,8 +17,6 @@ export type WeightRef = {
   source: string
   /** Rows of the source's first axis to take; all when absent. */
   rows?: [number, number]
-  /** Of 3x3 kernels, quantised: what this phase of a doubled map sees (`sumTaps`). */
-  phase?: number
   /** Stored as [columns, rows]: torch's linear weights are [out, in], a product needs [in, out]. */
   transpose?: boolean
 }
@@ -189,10 +186,8 @@ export function createGraphBuilder(
   function quantisedWeight(ref: WeightRef, expected: number[], scheme: Scheme): string {
     checkShape(ref, expected)
     const outputs = ref.rows ? ref.rows[1] - ref.rows[0] : expected[0]!
-    const values = expected.slice(1).reduce((a, b) => a * b, 1)
-    const inputs = ref.phase === undefined ? values : (values / 9) * 4
-    const part = ref.rows ? `[${ref.rows}]` : ref.phase === undefined ? '' : ` phase ${ref.phase}`
-    const id = `${ref.source}${part} int8`
+    const inputs = expected.slice(1).reduce((a, b) => a * b, 1)
+    const id = `${ref.rows ? `${ref.source}[${ref.rows}]` : ref.source} int8`
     const rest = scheme === 'int8x3'
     const declared = graph.weights.find((weight) => weight.name === id)
     if (declared?.quantised) declared.quantised.rest ||= rest
@@ -298,24 +293,19 @@ export function createGraphBuilder(
 
   /**
    * 3x3 convolution of some rows of a map in whole numbers: of `parts` [pixels, inputs], one behind the other. `index`
-   * [pixels, 9] says where each pixel finds its nine; the number of all pixels stands for the border. With `doubledRows`,
-   * the shape [-1, row] of the result's rows, the map is doubled first, by repeating pixels, and `index` is of the small one.
+   * [pixels of the result, 9] says where each finds its nine; the number of all pixels stands for the border.
    */
   function conv3x3OfRows(
     parts: string[],
     source: string,
     [inputs, outputs]: [number, number],
-    { activated, index, doubledRows }: { activated: boolean; index: string; doubledRows?: string },
+    { activated, index }: { activated: boolean; index: string },
   ): string {
     const scheme = schemeOf(source, {})
     if (scheme === 'fp32') throw new Error(`${source} is planned as float32. This is a bug.`)
-    const kernel = (phase?: number) =>
-      quantisedWeight({ source: `${source}.weight`, phase }, [outputs, inputs, 3, 3], scheme)
+    const kernel = quantisedWeight({ source: `${source}.weight` }, [outputs, inputs, 3, 3], scheme)
     const bias = weight({ source: `${source}.bias` }, [outputs])
-    const options = { channels: inputs, outputs, activated, bias, index }
-    if (doubledRows === undefined) return integer.conv3x3OfRows(parts, kernel(), scheme, options)
-    const phases = PHASE_TAPS.map((_, phase) => kernel(phase))
-    return integer.doublingConvOfRows(parts, phases, scheme, { ...options, rowsShape: doubledRows })
+    return integer.conv3x3OfRows(parts, kernel, scheme, { channels: inputs, activated, bias, index })
   }
 
   /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */

@@ -1,6 +1,6 @@
 import type { GatherSource } from './gather-index.ts'
 import type { GraphCore } from './graph.ts'
-import { PHASE_TAPS, quantisedNames } from './quantise-weights.ts'
+import { quantisedNames } from './quantise-weights.ts'
 import type { IntegerScheme, WeightLimit } from './scheme.ts'
 
 /** 8-bit values that stand for `factor · (values - zeroPoint)`. */
@@ -56,8 +56,6 @@ export function createIntegerLayers(
     return found
   }
 
-  const concat = (parts: string[], axis: number) =>
-    node('Concat', parts, { attributes: { axis: { int: axis } } })
   const atLeast = (x: string, least: number) => node('Max', [x, scalar(least)])
   const isTwoTerm = (scheme: IntegerScheme) => scheme !== 'int8'
 
@@ -169,50 +167,9 @@ export function createIntegerLayers(
   }
 
   /**
-   * Some rows of a map by a scale of their own. `parts` are pixels [count, channels], one behind the other; a pixel of zeros
-   * comes last, for what lies beyond the border.
-   */
-  function quantiseStrip(
-    parts: string[],
-    { channels, activated, twoTerms }: { channels: number; activated: boolean; twoTerms: boolean },
-  ): Quantised {
-    const overAll = (x: string) => node('ReduceMax', [x], { attributes: { keepdims: { int: 0 } } })
-    const most = parts.map((x) => overAll(activated ? node('ReduceMax', [x, ints(-1)]) : largest(x)))
-    const zeroPoint = activated ? SILU_ZERO : U8_MIDDLE
-    const least = activated ? SILU_LOWEST / SILU_ZERO : LEAST_SCALE
-    const scale = atLeast(node('Mul', [node('Max', most), scalar(1 / (255 - zeroPoint))]), least)
-    const terms = parts.map((x): Term[] =>
-      twoTerms
-        ? splitTerms(node('Div', [x, scale]), zeroPoint)
-        : [{ values: toBytes(x, zeroPoint, scale), zeroPoint, factor: 1 }],
-    )
-    const whole = terms[0]!.map((term, i) => {
-      const border = bytes(
-        `uint8 ${term.zeroPoint} x ${channels}`,
-        [1, channels],
-        Array(channels).fill(term.zeroPoint),
-      )
-      const values = concat([...terms.map((part) => part[i]!.values), border], 0)
-      return { ...term, values }
-    })
-    return { terms: whole, scale }
-  }
-
-  /** Neighbourhoods as rows: `index` [outputs, taps] says where among the pixels each output finds its own. */
-  function gatherPixels(
-    terms: Term[],
-    index: string,
-    { channels, taps }: { channels: number; taps: number },
-  ): Term[] {
-    return terms.map((term) => {
-      const neighbours = node('Gather', [term.values, index], { attributes: { axis: { int: 0 } } })
-      return { ...term, values: node('Reshape', [neighbours, ints(-1, taps * channels)]) }
-    })
-  }
-
-  /**
-   * The convolution of some rows of a map, `parts` as `quantiseStrip` takes them. `index` [outputs, 9] says where each
-   * pixel of the output finds its nine; the number of all pixels stands for what lies beyond the border.
+   * The same of some rows of a map, which have a scale of their own: `parts` are pixels [count, channels], one behind the
+   * other, and `index` [outputs, 9] says where each pixel of the output finds its nine. The number of all pixels stands for
+   * what lies beyond the border.
    */
   function conv3x3OfRows(
     parts: string[],
@@ -225,43 +182,29 @@ export function createIntegerLayers(
       index,
     }: { channels: number; activated: boolean; bias: string; index: string },
   ): string {
-    const { terms, scale } = quantiseStrip(parts, { channels, activated, twoTerms: isTwoTerm(scheme) })
-    return product(gatherPixels(terms, index, { channels, taps: 9 }), weight, scheme, { scale, bias })
-  }
-
-  /**
-   * The convolution of rows of a map that is first doubled by repeating pixels. Of a pixel's nine neighbours there some
-   * are the same pixel of the small map, so that each of four phases (even and odd rows and columns) is a 2x2 convolution
-   * of the small map: 16 products instead of 36 a small pixel (Shi et al., https://arxiv.org/abs/1609.07009, read backwards).
-   * @param weights of each phase, as `sumTaps` makes them
-   * @param options.index [pixels, 9] of the small map
-   * @param options.rowsShape [-1, row] of the doubled map, whose rows go one under the other
-   */
-  function doublingConvOfRows(
-    parts: string[],
-    weights: string[],
-    scheme: IntegerScheme,
-    {
-      channels,
-      outputs,
-      bias,
-      index,
-      rowsShape,
-    }: { channels: number; outputs: number; bias: string; index: string; rowsShape: string },
-  ): string {
-    const { terms, scale } = quantiseStrip(parts, {
-      channels,
-      activated: false,
-      twoTerms: isTwoTerm(scheme),
-    })
-    const phases = weights.map((weight, phase) => {
-      const own = node('Gather', [index, ints(...PHASE_TAPS[phase]!)], { attributes: { axis: { int: 1 } } })
-      return product(gatherPixels(terms, own, { channels, taps: 4 }), weight, scheme, { scale, bias })
-    })
-    const rows = [0, 2].map((first) =>
-      node('Reshape', [concat(phases.slice(first, first + 2), 1), rowsShape]),
+    const overAll = (x: string) => node('ReduceMax', [x], { attributes: { keepdims: { int: 0 } } })
+    const most = parts.map((x) => overAll(activated ? node('ReduceMax', [x, ints(-1)]) : largest(x)))
+    const zeroPoint = activated ? SILU_ZERO : U8_MIDDLE
+    const least = activated ? SILU_LOWEST / SILU_ZERO : LEAST_SCALE
+    const scale = atLeast(node('Mul', [node('Max', most), scalar(1 / (255 - zeroPoint))]), least)
+    const terms = parts.map((x): Term[] =>
+      isTwoTerm(scheme)
+        ? splitTerms(node('Div', [x, scale]), zeroPoint)
+        : [{ values: toBytes(x, zeroPoint, scale), zeroPoint, factor: 1 }],
     )
-    return node('Reshape', [concat(rows, 1), ints(-1, outputs)])
+    const gathered = terms[0]!.map((term, i) => {
+      const border = bytes(
+        `uint8 ${term.zeroPoint} x ${channels}`,
+        [1, channels],
+        Array(channels).fill(term.zeroPoint),
+      )
+      const all = node('Concat', [...terms.map((part) => part[i]!.values), border], {
+        attributes: { axis: { int: 0 } },
+      })
+      const neighbours = node('Gather', [all, index], { attributes: { axis: { int: 0 } } })
+      return { ...term, values: node('Reshape', [neighbours, ints(-1, 9 * channels)]) }
+    })
+    return product(gathered, weight, scheme, { scale, bias })
   }
 
   /** Pixels as rows, and one more row of zeros for what lies beyond the border. */
@@ -273,5 +216,5 @@ export function createIntegerLayers(
     ])
   }
 
-  return { linear, conv3x3, conv3x3OfRows, doublingConvOfRows }
+  return { linear, conv3x3, conv3x3OfRows }
 }

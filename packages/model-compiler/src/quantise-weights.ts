@@ -57,31 +57,6 @@ export function toProductOrder(values: Int8Array, outputs: number, taps: number)
 // Tiles keep both the rows read and the rows written in the first-level cache.
 const TILE = 64
 
-/**
- * A map is doubled by repeating pixels and then convolved 3x3: which of a small pixel's 3x3 neighbours, counted row by row,
- * its four pixels there see. The phases are even row and column, even row and odd column, and so on.
- */
-export const PHASE_TAPS = [
-  [0, 1, 3, 4],
-  [1, 2, 4, 5],
-  [3, 4, 6, 7],
-  [4, 5, 7, 8],
-]
-
-/** Kernels [outputs, inputs, 9] as one phase of the doubled map sees the small one, [outputs, inputs, 4]. */
-export function sumTaps(kernels: Float32Array, phase: number): Float32Array<ArrayBuffer> {
-  const [oddRow, oddColumn] = [phase >> 1, phase & 1]
-  // Of an even row's three rows the first is the small row above and the others are its own; an odd one's the other way.
-  const near = (tap: number, isOdd: number) => (tap + 1 - isOdd) >> 1
-  const result = new Float32Array((kernels.length / 9) * 4)
-  for (let i = 0; i < kernels.length; i++) {
-    const tap = i % 9
-    const place = 2 * near(Math.floor(tap / 3), oddRow) + near(tap % 3, oddColumn)
-    result[4 * Math.floor(i / 9) + place]! += kernels[i]!
-  }
-  return result
-}
-
 /** Names in the graph of what a quantised weight becomes. */
 export function quantisedNames(name: string): { high: string; scale: string; rest: string } {
   return { high: `${name} high`, scale: `${name} scale`, rest: `${name} rest` }

@@ -45,9 +45,6 @@ export function createStripLayers(
   const heightOf = (of: string) => node('Gather', [of, ints(0)], { attributes: { axis: { int: 0 } } })
   const rowsShape = join(heightOf(size), ints(-1))
   const sourceRowsShape = isEnlarged ? join(heightOf(featureSize), ints(-1)) : rowsShape
-  /** Shape of rows of the enlarged map, [-1, row]. */
-  const enlargedRows = (channels: number) =>
-    join(ints(-1), node('Mul', [dimensions(features, 2), ints(2 * channels)]))
   const pixels = dimensions(own.neighbours, 1)
   const count = node('Cast', [pixels], { attributes: { to: { int: 1 } } })
   // Products with a row of 1 / pixels are means over pixels, quicker than ReduceMean.
@@ -131,11 +128,7 @@ export function createStripLayers(
           (strip, above, index, x) => {
             const parts = [prepare(strip!), prepare(takeRows(above!))]
             return finish(
-              g.conv3x3OfRows(parts, path, shape, {
-                activated: affine !== undefined,
-                index: index!,
-                ...(enlarges && { doubledRows: enlargedRows(outputs) }),
-              }),
+              g.conv3x3OfRows(parts, path, shape, { activated: affine !== undefined, index: index! }),
               x,
             )
           },
