@@ -1,5 +1,4 @@
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runProcess } from './run-process.ts'
 
@@ -10,9 +9,11 @@ export type Mask = (typeof MASKS)[number]
 /**
  * Environment in which a program is told of no newer instructions than `mask` says: this machine then computes with the
  * kernels of an older CPU, at its own clock and caches. Linux on x86-64 with a C compiler, and a CPU that can let CPUID trap.
+ * @param folder where the library that hides them is made
  */
-export async function maskEnvironment(mask: Mask): Promise<Record<string, string>> {
-  const library = join(await mkdtemp(join(tmpdir(), 'sd-cpu-mask-')), 'cpu-mask.so')
+export async function maskEnvironment(mask: Mask, folder: string): Promise<Record<string, string>> {
+  await mkdir(folder, { recursive: true })
+  const library = join(folder, 'cpu-mask.so')
   const source = join(import.meta.dirname, 'cpu-mask.c')
   await runProcess('cc', ['-O2', '-Wall', '-shared', '-fPIC', '-o', library, source], {
     label: 'compiling cpu-mask.c',

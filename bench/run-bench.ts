@@ -51,9 +51,9 @@ async function settle(options: BenchOptions): Promise<BenchSetting> {
   const { threads, reason } = chooseThreads(options.threads)
   const { mask } = options
   const cpu = describeCpu(readCpu(), mask)
-  const env = mask ? await maskEnvironment(mask) : {}
   say(`${cpu}\n${options.mode === 'profile' ? '1 thread, as profiles need' : reason}`)
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
+  const env = mask ? await maskEnvironment(mask, join(dataDir, 'bench')) : {}
   const { dir: modelDir } = await prepareModel({
     model: options.model,
     dataDir,

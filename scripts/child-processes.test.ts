@@ -51,6 +51,12 @@ it('kills what does not end within its grace', async () => {
   expect(await child.ended).toBe('SIGKILL')
 })
 
+it('ends at once what was only just started', async () => {
+  const child = node('early', WAIT)
+  children.killAll()
+  expect(await child.ended).toBe('SIGKILL')
+})
+
 it('ends what a process leaves behind', async () => {
   // The one left behind would hold the output open for a minute.
   const code = `require('node:child_process').spawn('sleep', ['60'], { stdio: 'inherit' }); setTimeout(process.exit, 200)`

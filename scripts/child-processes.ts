@@ -5,9 +5,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const KEPT_LINES = 20
-// Node offers a process group only together with a session (`detached`). Linux shares time between sessions first
-// (autogroup), so that the niceness of a worker in one of its own would count for nothing beside the API.
-const GROUP_OF_ITS_OWN = 'setpgrp(0, 0); exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n"'
+const SET_GROUP = 'setpgrp(0, 0); exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n"'
 
 export type ChildOptions = {
   name: string
@@ -84,10 +82,15 @@ function startChild({
   inherit,
   graceMs = 10_000,
 }: ChildOptions) {
-  const perl = findProgram('perl')
-  const [first, ...rest] = [...(perl ? [perl, '-e', GROUP_OF_ITS_OWN] : []), ...tie(), program, ...args]
+  const group = setGroup()
+  const [first, ...rest] = [...group, ...tie(), program, ...args]
   const output = inherit ? 'inherit' : 'pipe'
-  const spawned = spawn(first!, rest, { cwd, env, detached: !perl, stdio: ['ignore', output, output] })
+  const spawned = spawn(first!, rest, {
+    cwd,
+    env,
+    detached: group.length === 0,
+    stdio: ['ignore', output, output],
+  })
   const log = logFile === undefined ? undefined : openLog(logFile)
   const lines: string[] = []
   const keep = (line: string) => {
@@ -123,7 +126,10 @@ function startChild({
     ended,
     hasEnded: () => isOver,
     lastLines: () => [...lines],
-    kill: killGroup,
+    kill() {
+      killGroup()
+      spawned.kill('SIGKILL') // it may not have its group yet
+    },
     async stop() {
       if (isOver || spawned.pid === undefined) return
       signal('SIGTERM', spawned.pid)
@@ -132,6 +138,15 @@ function startChild({
       await ended
     },
   }
+}
+
+/**
+ * Gives a child a process group in our session; Node has one only together with a session (`detached`). Linux shares time
+ * between sessions first (autogroup), so that the niceness of a worker in one of its own would count for nothing beside the API.
+ */
+function setGroup(): string[] {
+  const perl = findProgram('perl')
+  return perl ? [perl, '-e', SET_GROUP] : []
 }
 
 /** Has the kernel end a child whose parent was killed outright; only Linux offers that. */

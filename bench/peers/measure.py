@@ -1,7 +1,7 @@
 """Times one piece of work with torch or OpenVINO, once for each line on stdin, and tells it as JSON on stream 3.
 
-Usage: yes | head -n 3 | python measure.py '{"engine": "torch-fp32", "model": DIR, "stage": "unet", "batch": 1, "steps": 1, "width": 512,
-                           "height": 512, "threads": 2, "converted": DIR}' 3>&1
+Usage: yes | head -n 3 | python measure.py '{"engine": "torch-fp32", "model": DIR, "stage": "unet", "batch": 1, "steps": 1,
+                                             "width": 512, "height": 512, "threads": 2, "converted": DIR}' 3>&1
 """
 import io
 import json

@@ -12,7 +12,8 @@ export const VAE_EPSILON = 1e-6
  * The VAE decoder as one graph per resolution: `vae_mid` takes `latents` [batch, height, width, latents] already divided
  * by the scaling factor, each `vae_up_N` the `features` of the one before, which all but the first double; the last gives
  * `pixels` [batch, height, width, 3], about -1 to 1. Where the plan works in strips, batch is 1, the graphs take what
- * `stripInputs` of `@sdcpu/diffusion` gives, too, and the features they give are [strips, pixels of a strip, width]. Follows diffusers' `AutoencoderKL.decode`.
+ * `stripInputs` of `@sdcpu/diffusion` gives, too, and the features they give are [strips, pixels of a strip, width].
+ * Follows diffusers' `AutoencoderKL.decode`.
  */
 export function buildVaeDecoder(
   config: KlConfig,
