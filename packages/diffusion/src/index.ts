@@ -20,7 +20,14 @@ export type {
   TokenCounts,
 } from './engine.ts'
 export { generate } from './generate.ts'
-export { type FloatTensor, type GraphSession, type OpenGraph, openGraph } from './graph-session.ts'
+export {
+  type FloatTensor,
+  type GraphOptions,
+  type GraphSession,
+  type OpenGraph,
+  openGraph,
+  release,
+} from './graph-session.ts'
 export { type Audit, Licence, MANIFEST_VERSION, Manifest, Recommended } from './manifest.ts'
 export {
   describeModel,

@@ -2,7 +2,7 @@ import { drawnSteps } from './batch-settings.ts'
 import type { ConditioningGroup } from './encode-batch.ts'
 import type { EncodedPicture } from './encode-pictures.ts'
 import { type Conditioning, joinRows, selectRows } from './encode-prompts.ts'
-import type { FloatTensor } from './graph-session.ts'
+import { type FloatTensor, release } from './graph-session.ts'
 import { type LatentShape, toChannelsFirst, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { createGenerator, drawBatchNoise, type Generator } from './noise.ts'
@@ -204,11 +204,13 @@ async function runDenoiser(
   checkpoint: () => void,
 ): Promise<FloatTensor> {
   const { down, mid, up } = model.denoiser
-  const { features, ...downOutputs } = await down.run(inputs)
+  const { features, ...skips } = await down.run(inputs)
   checkpoint()
-  const { features_out } = await mid.run({ ...inputs, ...downOutputs, features: features! })
+  const { features_out } = await mid.run({ ...inputs, ...skips, features: features! })
+  release(features!)
   checkpoint()
-  const { prediction } = await up.run({ ...inputs, ...downOutputs, features: features_out! })
+  const { prediction } = await up.run({ ...inputs, ...skips, features: features_out! })
+  for (const used of [features_out!, ...Object.values(skips)]) release(used)
   return prediction!
 }
 
