@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { maskEnvironment } from './cpu-mask.ts'
+import { checkMask, maskEnvironment } from './cpu-mask.ts'
 import { runProcess } from './run-process.ts'
 
 const SCRIPT = join(import.meta.dirname, 'fixtures', 'draw-digest.ts')
@@ -30,3 +30,10 @@ it.runIf(canMask)(
   },
   60_000,
 )
+
+it('refuses to stand in for a CPU that this one has not the instructions of', () => {
+  const cpu = { name: 'A CPU', flags: ['avx', 'avx2', 'avx_vnni'] }
+  expect(() => checkMask('avx2', cpu)).not.toThrow()
+  for (const mask of ['avx512', 'vnni'] as const)
+    expect(() => checkMask(mask, cpu)).toThrow(/wants a CPU with avx512\w+; A CPU has avx avx2 avx_vnni/)
+})

@@ -1,10 +1,20 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Cpu } from './cpu.ts'
 import { runProcess } from './run-process.ts'
 
 /** Classes of CPUs that a newer one can stand in for. */
 export const MASKS = ['avx2', 'avx512', 'vnni'] as const
 export type Mask = (typeof MASKS)[number]
+
+const NEEDED_FLAG: Record<Mask, string> = { avx2: 'avx2', avx512: 'avx512f', vnni: 'avx512_vnni' }
+
+/** A mask hides what is newer and adds nothing. @throws Error where the CPU has not what it names itself */
+export function checkMask(mask: Mask, { name, flags }: Cpu): void {
+  const needed = NEEDED_FLAG[mask]
+  if (!flags.includes(needed))
+    throw new Error(`--mask ${mask} wants a CPU with ${needed}; ${name} has ${flags.join(' ')}`)
+}
 
 /**
  * Environment in which a program is told of no newer instructions than `mask` says: this machine then computes with the

@@ -100,7 +100,8 @@ function measureTurns(peer: EngineName, task: Task): Promise<Turns> {
   })
 }
 
-const labelOurs = ({ manifest }: Task) => `ours-${manifest.plan}`
+// Graphs of another compiler version are other work.
+const labelOurs = ({ manifest }: Task) => `ours-${manifest.plan}-v${manifest.compilerVersion}`
 
 /** Gives what a file of the folder says, which is measured first unless an earlier call did. */
 async function recall<Result extends object>(

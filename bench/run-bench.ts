@@ -4,7 +4,7 @@ import { chooseThreads, describeModel, readManifest } from '@sdcpu/diffusion'
 import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { type BenchOptions, parseBenchOptions, USAGE } from './bench-options.ts'
 import { describeCpu, readCpu } from './cpu.ts'
-import { maskEnvironment } from './cpu-mask.ts'
+import { checkMask, maskEnvironment } from './cpu-mask.ts'
 import { countGmac, measureOurs, profileOurs } from './measure-ours.ts'
 import { checkPeers, comparePeers } from './peers.ts'
 import { findGrowth, GROWTH_LIMIT_BYTES, soak } from './soak.ts'
@@ -50,7 +50,9 @@ export async function runBench(args: string[]): Promise<number> {
 async function settle(options: BenchOptions): Promise<BenchSetting> {
   const { threads, reason } = chooseThreads(options.threads)
   const { mask } = options
-  const cpu = describeCpu(readCpu(), mask)
+  const machine = readCpu()
+  if (mask) checkMask(mask, machine)
+  const cpu = describeCpu(machine, mask)
   say(`${cpu}\n${options.mode === 'profile' ? '1 thread, as profiles need' : reason}`)
   const dataDir = resolve(process.env.DATA_DIR || join(import.meta.dirname, '..', '.data'))
   const env = mask ? await maskEnvironment(mask, join(dataDir, 'bench')) : {}
