@@ -32,8 +32,8 @@ export type Model = {
 
 export type CacheBytes = { embeddings: number; promptKeys: number }
 
-// Of a full-size SDXL a prompt's embedding is 0.6 MB and its keys and values are 51 MB: a hundred prompts, and five.
-const CACHE_BYTES: CacheBytes = { embeddings: 64e6, promptKeys: 256e6 }
+// Of a full-size SDXL a prompt's embedding is 0.6 MB and its keys and values are 51.4 MB: a hundred prompts, and five.
+const CACHE_BYTES: CacheBytes = { embeddings: 64e6, promptKeys: 260e6 }
 
 export type LoadOptions = Pick<GraphOptions, 'threads' | 'profileDir'> & {
   /** How the files are checked; `quick` when absent. */

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type Engine,
+  type FloatTensor,
   generate,
   type ImageInput,
   loadModel,
+  type OpenGraph,
+  openGraph,
   type Preview,
   startEngine,
 } from '@sdcpu/diffusion'
@@ -80,6 +83,22 @@ it('computes a prompt once, however often it is drawn, and draws the same with w
     expect(hit[cache].bytes).toBeLessThanOrEqual(hit[cache].maxBytes)
   }
   expect(Buffer.from(again!.png).equals(Buffer.from(first!.png))).toBe(true)
+})
+
+it('gives every feature map back once it is used, and leaves none to the garbage collector', async () => {
+  const maps: FloatTensor[] = []
+  const openWith: OpenGraph = async (...args) => {
+    const session = await openGraph(...args)
+    const run: typeof session.run = async (inputs) => {
+      const outputs = await session.run(inputs)
+      if (/^(unet_down|unet_mid|vae_)/.test(session.name)) maps.push(...Object.values(outputs))
+      return outputs
+    }
+    return { ...session, run }
+  }
+  await generate(await loadModel(modelDir, { threads: 2, openWith }), [input({ steps: 1 })])
+  expect(maps.length).toBeGreaterThan(5)
+  expect(maps.filter(({ data }) => data.length > 0)).toEqual([])
 })
 
 it('leaves the event loop free while it draws', async () => {
