@@ -65,6 +65,11 @@ describe('oneThreadUs', () => {
     expect(product).toBeCloseTo((64 * 96 * 0.46) / 1000)
   })
 
+  it('takes what only tells a shape with the time it took: a copy where there was one', () => {
+    const run = (op: string, us: number) => ({ op, us, inputs: [[4, 6]], outputs: [[6, 4]] })
+    expect([run('Reshape', 250), run('Transpose', 40), run('Mul', 9)].map(oneThreadUs)).toEqual([250, 40, 0])
+  })
+
   it('takes a reordering to channels-last, and not one to channels-first', () => {
     const reorders = vae.kernels.filter(({ op }) => op === 'ReorderOutput')
     const alone = reorders.filter((run) => oneThreadUs(run) > 0)

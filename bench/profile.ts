@@ -79,9 +79,18 @@ export function countMacs({ op, inputs, outputs }: KernelRun): number {
   return 0
 }
 
-// Kernels of ONNX Runtime 1.30's CPU provider that never ask for the thread pool, by their source. Reshape copies where its
-// result leaves a graph or the body of a Scan, and takes no time elsewhere.
-const ONE_THREAD = new Set(['Cast', 'Concat', 'InstanceNormalization', 'Pad', 'Reshape', 'Slice', 'Split'])
+// Kernels of ONNX Runtime 1.30's CPU provider that never ask for the thread pool, by their source; Transpose by its CPU time
+// with two threads. Reshape copies where its result leaves a graph or the body of a Scan, and takes no time elsewhere.
+const ONE_THREAD = new Set([
+  'Cast',
+  'Concat',
+  'InstanceNormalization',
+  'Pad',
+  'Reshape',
+  'Slice',
+  'Split',
+  'Transpose',
+])
 // MatMulIntegerToFloat with a scale a row multiplies its result by it on one thread; the profile does not show that part
 // by itself. Measured: 1.2 ms for 256 x 10240 values.
 const ROW_SCALE_NS = 0.46
