@@ -65,7 +65,7 @@ describe('oneThreadUs', () => {
     expect(product).toBeCloseTo((64 * 96 * 0.46) / 1000)
   })
 
-  it('takes what only tells a shape with the time it took: a copy where there was one', () => {
+  it('takes a Reshape and a Transpose with all their time', () => {
     const run = (op: string, us: number) => ({ op, us, inputs: [[4, 6]], outputs: [[6, 4]] })
     expect([run('Reshape', 250), run('Transpose', 40), run('Mul', 9)].map(oneThreadUs)).toEqual([250, 40, 0])
   })
