@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Locator, Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createChildren } from '../scripts/child-processes.ts'
 import { freePort } from '../scripts/ports.ts'
@@ -361,7 +361,21 @@ describe('a busy service', () => {
 
   it('says that the queue is full, and draws when there is room again', async () => {
     const page = await openPage(WIDE)
-    const ids = await fillQueue()
+    const ids: string[] = []
+    // The worker goes on taking images, so the queue is filled until it refuses the page's request.
+    let wasRefused = false
+    const fillFirst = async (route: Route) => {
+      if (wasRefused || route.request().method() !== 'POST') return route.continue()
+      wasRefused = true
+      for (;;) {
+        ids.push(...(await fillQueue()))
+        const headers = { ...route.request().headers(), 'idempotency-key': randomUUID() }
+        const response = await route.fetch({ headers })
+        if (response.status() === 429) return route.fulfill({ response })
+        ids.push(((await response.json()) as { id: string }).id)
+      }
+    }
+    await page.route('**/api/v1/images', fillFirst)
     await page.getByLabel('Prompt', { exact: true }).fill(PROMPT)
     await page.getByRole('button', { name: 'Generate' }).click()
     await page.getByText('The queue is full.').waitFor()
@@ -499,7 +513,7 @@ async function fillQueue(): Promise<string[]> {
     const answer = await fetch(`${product.baseUrl}/api/v1/images`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...SLOW, n: 1 + (ids.length === 0 ? QUEUE_LIMIT - 1 : 0) }),
+      body: JSON.stringify(SLOW),
     })
     if (answer.status === 429) return ids
     expect(answer.status).toBe(202)
