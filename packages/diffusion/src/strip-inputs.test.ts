@@ -3,38 +3,56 @@ import { stripInputs } from './strip-inputs.ts'
 
 const BEYOND = -1
 
-/** What each pixel of the output finds at its nine places, of a map whose values are the numbers of its pixels. */
-function gather(
-  [height, width]: [number, number],
-  inputs: ReturnType<typeof stripInputs>,
-  kind: 'strip' | 'source',
-): number[][] {
-  const borders = inputs[`${kind}_borders`]!
-  const neighbours = inputs[`${kind}_neighbours`]!
-  const [strips, pixels] = neighbours.dims as [number, number]
-  const rows = height / strips
-  const rowOf = (y: number) => Array.from({ length: width }, (_, x) => y * width + x)
+type Places = ReturnType<typeof stripInputs>[string] | undefined
+
+/** What each pixel of a strip finds at its places among `values`, for each strip; BEYOND where there is none. */
+function gather(places: Places, valuesOf: (strip: number) => number[]): number[][] {
+  const [strips, taps] = [places!.dims[0]!, places!.dims.at(-1)!]
+  const pixels = places!.data.length / strips / taps
   return Array.from({ length: strips }, (_, strip) => {
-    const own = Array.from({ length: rows }, (_, i) => rowOf(strip * rows + i)).flat()
-    const around = [0, 1].flatMap((i) => rowOf(borders.data[2 * strip + i]!))
-    const values = [...own, ...around, BEYOND]
+    const values = [...valuesOf(strip), BEYOND]
     return Array.from({ length: pixels }, (_, pixel) =>
-      Array.from({ length: 9 }, (_, tap) => values[neighbours.data[(strip * pixels + pixel) * 9 + tap]!]!),
+      Array.from({ length: taps }, (_, tap) => values[places!.data[(strip * pixels + pixel) * taps + tap]!]!),
     )
   }).flat()
 }
 
-/** The same by definition: pixel `i` of an enlarged map is pixel `i / 2` of the map. */
-function neighbourhoods([height, width]: [number, number], scale: number): number[][] {
-  const [tall, wide] = [scale * height, scale * width]
-  return Array.from({ length: tall * wide }, (_, pixel) =>
+/** Numbers of the pixels of a strip and then of the rows around it. */
+function stripOf([height, width]: [number, number], borders: Places, strip: number): number[] {
+  const rows = height / borders!.dims[0]!
+  const rowOf = (y: number) => Array.from({ length: width }, (_, x) => y * width + x)
+  const own = Array.from({ length: rows }, (_, i) => rowOf(strip * rows + i)).flat()
+  return [...own, ...[0, 1].flatMap((i) => rowOf(borders!.data[2 * strip + i]!))]
+}
+
+/** The same of a map whose strips are kept as four phases: those of the strip, of the row above and of that below. */
+function phasesOf([height, width]: [number, number], borders: Places, strip: number): number[] {
+  const rows = (2 * height) / borders!.dims[0]!
+  const rowOf = (y: number, odd: number) => Array.from({ length: width }, (_, x) => 2 * (y * width + x) + odd)
+  const own = [0, 1].flatMap((oddRow) =>
+    [0, 1].flatMap((oddColumn) =>
+      Array.from({ length: rows / 2 }, (_, i) => rowOf(strip * rows + 2 * i + oddRow, oddColumn)).flat(),
+    ),
+  )
+  const [above, below] = [2 * borders!.data[2 * strip]! + 1, 2 * borders!.data[2 * strip + 1]!]
+  return [...own, ...[above, below].flatMap((y) => [...rowOf(y, 0), ...rowOf(y, 1)])]
+}
+
+/** The same by definition. */
+function neighbourhoods([height, width]: [number, number]): number[][] {
+  return Array.from({ length: height * width }, (_, pixel) =>
     Array.from({ length: 9 }, (_, tap) => {
-      const y = Math.floor(pixel / wide) + Math.floor(tap / 3) - 1
-      const x = (pixel % wide) + (tap % 3) - 1
-      if (y < 0 || y >= tall || x < 0 || x >= wide) return BEYOND
-      return Math.floor(y / scale) * width + Math.floor(x / scale)
+      const y = Math.floor(pixel / width) + Math.floor(tap / 3) - 1
+      const x = (pixel % width) + (tap % 3) - 1
+      return y < 0 || y >= height || x < 0 || x >= width ? BEYOND : y * width + x
     }),
   )
+}
+
+/** The pixel that a pixel of the doubled map repeats. */
+function sourceOf(pixel: number, [, width]: [number, number]): number {
+  const [y, x] = [Math.floor(pixel / (2 * width)), pixel % (2 * width)]
+  return (y >> 1) * width + (x >> 1)
 }
 
 const CHANNELS = 4
@@ -51,13 +69,40 @@ describe.each(MAPS)('a map of %i x %i', (height, width) => {
   const rowBytes = width * CHANNELS * 4
 
   it.each([1, 2, 100])('has the same neighbourhoods in strips of about %i rows', (rows) => {
-    const inputs = stripInputs({ dims }, { stripBytes: rows * rowBytes })
-    expect(gather(size, inputs, 'strip')).toEqual(neighbourhoods(size, 1))
+    const { strip_borders: borders, strip_neighbours: neighbours } = stripInputs(
+      { dims },
+      { stripBytes: rows * rowBytes },
+    )
+    const found = gather(neighbours, (strip) => stripOf(size, borders, strip))
+    expect(found).toEqual(neighbourhoods(size))
   })
 
-  it.each([2, 4, 100])('has those of the enlarged map in strips of about %i of its rows', (rows) => {
+  describe.each([2, 4, 100])('that is doubled in strips of about %i rows', (rows) => {
     const inputs = stripInputs({ dims }, { stripBytes: 2 * rows * rowBytes })
-    expect(gather(size, inputs, 'source')).toEqual(neighbourhoods(size, 2))
+    const { source_borders: borders } = inputs
+    const large: [number, number] = [2 * height, 2 * width]
+    const inPhases = (strip: number) => phasesOf(size, borders, strip)
+    const rowsOfStrip = large[0] / borders!.dims[0]!
+
+    it('has in four places of each phase what is in the nine', () => {
+      const found = gather(inputs.source_neighbours, (strip) => stripOf(size, borders, strip))
+      // Which pixels of the small map each pixel of the doubled one sees, in the order that results come in.
+      const wanted = neighbourhoods(large).map((nine) => [
+        ...new Set(nine.map((pixel) => (pixel === BEYOND ? BEYOND : sourceOf(pixel, size)))),
+      ])
+      const pixels = (rowsOfStrip * large[1]) / 4
+      for (let strip = 0; strip < borders!.dims[0]!; strip++)
+        for (const [i, pixel] of inPhases(strip)
+          .slice(0, 4 * pixels)
+          .entries())
+          expect([...new Set(found[4 * pixels * strip + i])].sort()).toEqual(wanted[pixel]!.sort())
+    })
+
+    it('has the same neighbourhoods where its pixels lie in four phases', () => {
+      expect(gather(inputs.phase_neighbours, inPhases)).toEqual(neighbourhoods(large))
+      const order = { ...inputs.phase_order!, dims: [...inputs.phase_order!.dims, 1] } as Places
+      expect(gather(order, inPhases).flat()).toEqual(Array.from({ length: 4 * height * width }, (_, i) => i))
+    })
   })
 
   it('says which rows around a strip are beyond the border', () => {

@@ -16,7 +16,7 @@ import { storedBytes, writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** Raised when the graphs, packs or manifest of the same source would come out different. */
-export const COMPILER_VERSION = '8'
+export const COMPILER_VERSION = '9'
 
 export type Plan = Manifest['plan']
 

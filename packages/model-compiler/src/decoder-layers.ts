@@ -9,8 +9,6 @@ export type Convolution<Held extends FeatureMap> = {
   norm?: string
   /** What is added to the result: a map, through a 1x1 convolution where it is named. */
   plus?: { map: Held; shortcut?: string }
-  /** Doubles height and width first, by repeating pixels. */
-  enlarges?: boolean
   /** Says that a GroupNorm follows. */
   isNormedNext?: boolean
   /** Computes in float32 whatever the plan says. */
@@ -27,6 +25,8 @@ export type DecoderLayers<Held extends FeatureMap = FeatureMap> = {
   output(name: string, map: Held): void
   /** 3x3 convolution with padding 1, with what goes before and after it. */
   conv3x3(map: Held, path: string, options: Convolution<Held>): Held
+  /** The same convolution after height and width were doubled by repeating pixels. A GroupNorm follows. */
+  enlarge(map: Held, path: string): Held
 }
 
 /** Layers that compute whole maps, one operator after another. */
@@ -38,18 +38,21 @@ export function createMapLayers(
     hold: (value, channels) => ({ value, channels }),
     whole: ({ value }) => value,
     output: (name, { value, channels }) => g.output(name, value, ['batch', 'height', 'width', channels]),
-    conv3x3({ value, channels }, path, { outputs, norm, plus, enlarges, precise }) {
+    conv3x3({ value, channels }, path, { outputs, norm, plus, precise }) {
       const x =
         norm === undefined ? value : g.groupNorm(value, norm, channels, { groups, epsilon, activate: true })
       const y = g.conv3x3(x, path, [channels, outputs], {
         activated: norm !== undefined,
-        ...(enlarges && { enlargedTo: g.doubled(x) }),
         ...(precise && { precise }),
       })
       if (!plus) return { value: y, channels: outputs }
       const { map, shortcut } = plus
       const added = shortcut ? g.linear(map.value, shortcut, [map.channels, outputs]) : map.value
       return { value: g.add(added, y), channels: outputs }
+    },
+    enlarge({ value, channels }, path) {
+      const enlarged = g.conv3x3(value, path, [channels, channels], { enlargedTo: g.doubled(value) })
+      return { value: enlarged, channels }
     },
   }
 }

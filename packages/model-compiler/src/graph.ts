@@ -2,6 +2,7 @@ import { CompileError } from './compile-error.ts'
 import { createGatherIndex, type MapSize } from './gather-index.ts'
 import { createIntegerLayers } from './integer-layers.ts'
 import type { Attribute, DataType, Dimensions, OnnxGraph, OnnxInitializer } from './onnx.ts'
+import { PHASES } from './quantise-weights.ts'
 import {
   FP32_PLAN,
   type GraphPlan,
@@ -17,6 +18,8 @@ export type WeightRef = {
   source: string
   /** Rows of the source's first axis to take; all when absent. */
   rows?: [number, number]
+  /** Of 3x3 kernels, quantised: what this phase of a doubled map sees (`sumTaps`). */
+  phase?: number
   /** Stored as [columns, rows]: torch's linear weights are [out, in], a product needs [in, out]. */
   transpose?: boolean
 }
@@ -146,6 +149,16 @@ export function createGraphBuilder(
     return int64s(`int64[${values}]`, values)
   }
 
+  function int32s(...values: number[]): string {
+    const data = Int32Array.from(values)
+    return constant(`int32[${values}]`, 'int32', [values.length], new Uint8Array(data.buffer))
+  }
+
+  /** `height` rows of zeros. */
+  function zeros(height: number, width: number): string {
+    return floats(`zeros ${height} x ${width}`, [height, width], new Float32Array(height * width))
+  }
+
   function scalar(value: number): string {
     return floats(`float32(${value})`, [], [value])
   }
@@ -186,8 +199,10 @@ export function createGraphBuilder(
   function quantisedWeight(ref: WeightRef, expected: number[], scheme: Scheme): string {
     checkShape(ref, expected)
     const outputs = ref.rows ? ref.rows[1] - ref.rows[0] : expected[0]!
-    const inputs = expected.slice(1).reduce((a, b) => a * b, 1)
-    const id = `${ref.rows ? `${ref.source}[${ref.rows}]` : ref.source} int8`
+    const values = expected.slice(1).reduce((a, b) => a * b, 1)
+    const inputs = ref.phase === undefined ? values : (values / 9) * 4
+    const part = ref.rows ? `[${ref.rows}]` : ref.phase === undefined ? '' : ` phase ${ref.phase}`
+    const id = `${ref.source}${part} int8`
     const rest = scheme === 'int8x3'
     const declared = graph.weights.find((weight) => weight.name === id)
     if (declared?.quantised) declared.quantised.rest ||= rest
@@ -301,11 +316,42 @@ export function createGraphBuilder(
     [inputs, outputs]: [number, number],
     { activated, index }: { activated: boolean; index: string },
   ): string {
-    const scheme = schemeOf(source, {})
-    if (scheme === 'fp32') throw new Error(`${source} is planned as float32. This is a bug.`)
+    const scheme = integerSchemeOf(source)
     const kernel = quantisedWeight({ source: `${source}.weight` }, [outputs, inputs, 3, 3], scheme)
     const bias = weight({ source: `${source}.bias` }, [outputs])
     return integer.conv3x3OfRows(parts, kernel, scheme, { channels: inputs, activated, bias, index })
+  }
+
+  /**
+   * The same of a map that is doubled first, by repeating pixels: gives the result's pixels of even rows and even columns,
+   * of even rows and odd columns, and so on. `index` [4, pixels of the small map, 4] says where each finds its four.
+   */
+  function doublingConvOfRows(parts: string[], source: string, width: number, index: string): string[] {
+    const scheme = integerSchemeOf(source)
+    const kernels = Array.from({ length: PHASES }, (_, phase) =>
+      quantisedWeight({ source: `${source}.weight`, phase }, [width, width, 3, 3], scheme),
+    )
+    const bias = weight({ source: `${source}.bias` }, [width])
+    return integer.doublingConvOfRows(parts, kernels, scheme, { channels: width, bias, index })
+  }
+
+  /** `linear` in whole numbers of rows that lie in `parts`, one behind the other, in another `order`. */
+  function linearOfRows(
+    parts: string[],
+    source: string,
+    [inputs, outputs]: [number, number],
+    order: string,
+  ): string {
+    const scheme = integerSchemeOf(source)
+    const matrix = quantisedWeight({ source: `${source}.weight` }, [outputs, inputs], scheme)
+    const product = integer.linearOfRows(parts, matrix, scheme, { width: inputs, order })
+    return node('Add', [product, weight({ source: `${source}.bias` }, [outputs])])
+  }
+
+  function integerSchemeOf(layer: string): IntegerScheme {
+    const scheme = schemeOf(layer, {})
+    if (scheme === 'fp32') throw new Error(`${layer} is planned as float32. This is a bug.`)
+    return scheme
   }
 
   /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */
@@ -588,11 +634,15 @@ export function createGraphBuilder(
     node,
     scalar,
     ints,
+    int32s,
+    zeros,
     weight,
     has,
     linear,
     conv3x3,
     conv3x3OfRows,
+    doublingConvOfRows,
+    linearOfRows,
     isFloat,
     groupMatrices,
     forEachSlice,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { quantiseWeights, toProductOrder } from './quantise-weights.ts'
+import { quantiseWeights, sumTaps, toProductOrder } from './quantise-weights.ts'
 
 const ROWS = 6
 const COLUMNS = 500
@@ -51,4 +51,26 @@ it('puts tap, then input channel, then output channel', () => {
     [3, 2, 7],
   ] as const)
     expect(result[(t * inputs + c) * outputs + o]).toBe(values[(o * inputs + c) * taps + t])
+})
+
+it('sees of a doubled map the same in four phases of the small one', () => {
+  const SIDE = 3
+  const kernel = Float32Array.from({ length: 9 }, (_, i) => 2 ** i) // each tap is told from the others in any sum
+  const at = (y: number, x: number) => (y < 0 || x < 0 || y >= SIDE || x >= SIDE ? 0 : 1 + y * SIDE + x)
+  const doubled = (y: number, x: number) => at(Math.floor(y / 2), Math.floor(x / 2))
+  const inside = (i: number) => i >= 0 && i < 2 * SIDE
+  for (let y = 0; y < 2 * SIDE; y++)
+    for (let x = 0; x < 2 * SIDE; x++) {
+      let wanted = 0
+      for (let tap = 0; tap < 9; tap++) {
+        const [row, column] = [y + Math.floor(tap / 3) - 1, x + (tap % 3) - 1]
+        if (inside(row) && inside(column)) wanted += kernel[tap]! * doubled(row, column)
+      }
+      const phase = 2 * (y % 2) + (x % 2)
+      const small = sumTaps(kernel, phase)
+      let found = 0
+      for (let tap = 0; tap < 4; tap++)
+        found += small[tap]! * at(((y + 1) >> 1) + (tap >> 1) - 1, ((x + 1) >> 1) + (tap & 1) - 1)
+      expect(found).toBe(wanted)
+    }
 })

@@ -59,6 +59,26 @@ export function toProductOrder(values: Int8Array, outputs: number, taps: number)
 // Tiles keep both the rows read and the rows written in the first-level cache.
 const TILE = 64
 
+/** Pixels of a doubled map that stem from one: of even row and column, of even row and odd column, and so on. */
+export const PHASES = 4
+
+/**
+ * Kernels [outputs, inputs, 9] as one phase of a map that was doubled by repeating pixels sees the small one, [outputs,
+ * inputs, 4]: an even row sees the small row above and its own, an odd row its own and the one below; columns likewise.
+ */
+export function sumTaps(kernels: Float32Array, phase: number): Float32Array<ArrayBuffer> {
+  const [oddRow, oddColumn] = [phase >> 1, phase & 1]
+  // Of an even row's three rows the first is the small row above and the others are its own; an odd one's the other way.
+  const near = (tap: number, isOdd: number) => (tap + 1 - isOdd) >> 1
+  const result = new Float32Array((kernels.length / 9) * 4)
+  for (let i = 0; i < kernels.length; i++) {
+    const tap = i % 9
+    const place = 2 * near(Math.floor(tap / 3), oddRow) + near(tap % 3, oddColumn)
+    result[4 * Math.floor(i / 9) + place]! += kernels[i]!
+  }
+  return result
+}
+
 /** Names in the graph of what a quantised weight becomes. */
 export function quantisedNames(name: string): { high: string; scale: string; rest: string } {
   return { high: `${name} high`, scale: `${name} scale`, rest: `${name} rest` }

@@ -35,8 +35,15 @@ const SHAPES: Record<string, number[]> = {
   'conv_shortcut.bias': [OUTPUTS],
   'up.weight': [INPUTS, INPUTS, 3, 3],
   'up.bias': [INPUTS],
+  'out.weight': [1, OUTPUTS, 3, 3],
+  'out.bias': [1],
 }
-const shapes = Object.fromEntries(Object.entries(SHAPES).map(([name, shape]) => [`block.${name}`, shape]))
+const SAME = Object.keys(SHAPES).filter((name) => /^(norm|conv)\d/.test(name))
+const shapes = Object.fromEntries([
+  ...Object.entries(SHAPES).map(([name, shape]) => [`block.${name}`, shape]),
+  // As many channels after each convolution as before it.
+  ...SAME.map((name) => [`same.${name}`, SHAPES[name.replace(/\d/, '1')]!.with(0, INPUTS)]),
+]) as Record<string, number[]>
 const weights: WeightsSource = {
   names: () => Object.keys(shapes),
   labelOf: () => 'random',
@@ -50,15 +57,23 @@ const weights: WeightsSource = {
 }
 
 type Build = (g: GraphBuilder, layers: DecoderLayers, x: FeatureMap) => FeatureMap
-type Setting = { scheme: Scheme; size: [number, number]; stripRows?: number; isEnlarged: boolean }
+type Setting = {
+  scheme: Scheme
+  /** Layers in float32 whatever the scheme. */
+  inFloat?: string[]
+  size: [number, number]
+  stripRows?: number
+  isEnlarged: boolean
+}
 
 let count = 0
 
 /** Runs layers on a map of [1, ...size, INPUTS]; on the whole map where `stripRows` is absent. */
-async function run(build: Build, { scheme, size, stripRows, isEnlarged }: Setting) {
+async function run(build: Build, { scheme, inFloat = [], size, stripRows, isEnlarged }: Setting) {
   const name = `layers-${count++}`
   const inStrips = stripRows !== undefined
-  const plan = inStrips ? { schemeOf: () => scheme, weightLimit: 127 as const } : FP32_PLAN
+  const schemeOf = (layer: string) => (inFloat.includes(layer) ? 'fp32' : scheme)
+  const plan = inStrips ? { schemeOf, weightLimit: 127 as const } : FP32_PLAN
   const g = createGraphBuilder(name, weights, { plan, oneImage: true })
   const features = g.input('features', ['batch', 'rows', 'columns', INPUTS])
   const layers: DecoderLayers = inStrips
@@ -86,12 +101,15 @@ const resnet: Build = (g, layers, x) =>
 const BLOCKS: Record<string, { build: Build; isEnlarged: boolean }> = {
   'resnet with a shortcut': { build: resnet, isEnlarged: false },
   'resnet after its map was enlarged': {
+    build: (g, layers, x) => resnet(g, layers, layers.enlarge(x, 'block.up')),
+    isEnlarged: true,
+  },
+  'resnet without a shortcut after its map was enlarged': {
     build: (g, layers, x) =>
-      resnet(
-        g,
-        layers,
-        layers.conv3x3(x, 'block.up', { outputs: INPUTS, enlarges: true, isNormedNext: true }),
-      ),
+      decoderResnet(g, layers, layers.enlarge(x, 'block.up'), 'same', {
+        outputs: INPUTS,
+        isNormedNext: false,
+      }),
     isEnlarged: true,
   },
   'resnet, and a convolution that is always float32': {
@@ -101,6 +119,11 @@ const BLOCKS: Record<string, { build: Build; isEnlarged: boolean }> = {
         norm: 'block.norm2',
         precise: true,
       }),
+    isEnlarged: false,
+  },
+  'resnet, and a convolution to few channels that is always float32': {
+    build: (g, layers, x) =>
+      layers.conv3x3(resnet(g, layers, x), 'block.out', { outputs: 1, norm: 'block.norm2', precise: true }),
     isEnlarged: false,
   },
 }
@@ -133,6 +156,17 @@ describe.each(Object.entries(BLOCKS))('a %s', (_name, { build, isEnlarged }) => 
       }
     })
   })
+})
+
+it.each([
+  ['the convolution that enlarges', ['block.up']],
+  ['what reads the enlarged map', ['block.conv1', 'block.conv_shortcut']],
+])('computes %s in float32 where the plan says so', async (_, inFloat) => {
+  const { build, isEnlarged } = BLOCKS['resnet after its map was enlarged']!
+  const setting = { size: [6, 5] as [number, number], isEnlarged }
+  const exact = await run(build, { ...setting, scheme: 'fp32' })
+  const strips = await run(build, { ...setting, scheme: 'int8x3', inFloat, stripRows: 4 })
+  expect(signalToNoise(exact.data, strips.data)).toBeGreaterThan(60)
 })
 
 it.each(['fp32', 'int8'] as const)('puts on record that its layers compute as %s', (scheme) => {

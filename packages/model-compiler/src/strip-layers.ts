@@ -1,17 +1,41 @@
 import type { Convolution, DecoderLayers, FeatureMap } from './decoder-layers.ts'
 import type { GraphBuilder } from './graph.ts'
+import type { DataType } from './onnx.ts'
+import { PHASES } from './quantise-weights.ts'
 
 /**
  * A feature map of one image in strips of as many whole rows each, [strips, pixels, channels]: the same bytes as
  * [1, height, width, channels].
  */
 type StripMap = FeatureMap & {
+  /**
+   * Of a map that was just doubled, its pixels of even rows and even columns, of even rows and odd columns, and so on,
+   * [strips, pixels / 4, channels] each. Putting them together is work for one thread, done only where `value` is read.
+   */
+  phases?: string[]
   /** Means of each strip's channels and mean squares of their distance from them, [strips, 1, channels]; for a GroupNorm to come. */
   moments?: { means: string; squares: string }
 }
 
+const TAPS = 9
+
+type Sequence = { value: string; type: DataType }
+
+/** What a convolution goes through slice by slice, and how it makes a strip of the result from them. */
+type Source = { sequences: Sequence[]; convolve: (slices: string[]) => string }
+
+type Prepared = { prepare: (x: string) => string }
+
 const floats = (value: string) => ({ value, type: 'float32' as const })
 const ints32 = (value: string) => ({ value, type: 'int32' as const })
+
+function lazy<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
 
 /**
  * Layers that work through the feature maps of one image strip after strip: norm, activation, convolution and residual of a
@@ -27,17 +51,26 @@ export function createStripLayers(
   const { node, ints } = g
   const indices = (name: string, ...dims: (string | number)[]) => g.input(name, dims, 'int32')
   const kind = isEnlarged ? 'enlarged' : 'strip'
-  const placesOf = (from: string) => ({
-    borders: indices(`${from}_borders`, 'strips', 2),
-    neighbours: indices(`${from}_neighbours`, 'strips', 'strip_pixels', 9),
-  })
-  const own = placesOf(kind)
-  const source = isEnlarged ? placesOf('source') : own
-  let rows: { numbers: string; mask: string } | undefined
+  const own = {
+    borders: indices(`${kind}_borders`, 'strips', 2),
+    neighbours: indices(`${kind}_neighbours`, 'strips', 'strip_pixels', 9),
+  }
+  /** Rows that a strip is convolved from in float32, and 0 for those beyond the border of the map, 1 for others. */
+  const floatRows = lazy(() => ({
+    numbers: indices(`${kind}_rows`, 'strips', 'strip_rows'),
+    mask: g.input(`${kind}_mask`, ['strips', 'strip_rows']),
+  }))
+  const sourceBorders = lazy(() => indices('source_borders', 'strips', 2))
+  const doubledPlaces = lazy(() => ({
+    borders: sourceBorders(),
+    neighbours: indices('phase_neighbours', 'strips', 'strip_pixels', 9),
+    order: indices('phase_order', 'strips', 'strip_pixels'),
+  }))
 
   const dimensions = (of: string, ...axes: number[]) =>
     node('Gather', [g.shapeOf(of), ints(...axes)], { attributes: { axis: { int: 0 } } })
-  const join = (...vectors: string[]) => node('Concat', vectors, { attributes: { axis: { int: 0 } } })
+  const joined = (parts: string[]) => node('Concat', parts, { attributes: { axis: { int: 0 } } })
+  const join = (...vectors: string[]) => joined(vectors)
   const featureSize = dimensions(features, 1, 2)
   const size = isEnlarged ? node('Mul', [featureSize, ints(2)]) : featureSize
   const mapShape = join(ints(1), size, ints(-1))
@@ -45,10 +78,13 @@ export function createStripLayers(
   const heightOf = (of: string) => node('Gather', [of, ints(0)], { attributes: { axis: { int: 0 } } })
   const rowsShape = join(heightOf(size), ints(-1))
   const sourceRowsShape = isEnlarged ? join(heightOf(featureSize), ints(-1)) : rowsShape
-  const pixels = dimensions(own.neighbours, 1)
-  const count = node('Cast', [pixels], { attributes: { to: { int: 1 } } })
-  // Products with a row of 1 / pixels are means over pixels, quicker than ReduceMean.
-  const average = node('Expand', [node('Div', [g.scalar(1), count]), join(ints(1), pixels)])
+  const average = averageOf(dimensions(own.neighbours, 1))
+
+  /** Products with a row of 1 / pixels are means over pixels, quicker than ReduceMean. */
+  function averageOf(pixels: string): string {
+    const count = node('Cast', [pixels], { attributes: { to: { int: 1 } } })
+    return node('Expand', [node('Div', [g.scalar(1), count]), join(ints(1), pixels)])
+  }
 
   /** A map [1, height, width, channels] in strips. */
   const hold = (map: string, channels: number): StripMap => ({
@@ -62,22 +98,22 @@ export function createStripLayers(
   const output = (name: string, { value, channels }: StripMap) =>
     g.output(name, value, ['strips', 'strip_pixels', channels])
 
-  function measure(strip: string): [means: string, squares: string] {
-    const means = node('MatMul', [average, strip])
+  function measure(strip: string, by = average): [means: string, squares: string] {
+    const means = node('MatMul', [by, strip])
     const distance = node('Sub', [strip, means])
-    return [means, node('MatMul', [average, node('Mul', [distance, distance])])]
+    return [means, node('MatMul', [by, node('Mul', [distance, distance])])]
   }
 
-  function withMoments(map: StripMap): StripMap & Required<Pick<StripMap, 'moments'>> {
-    if (map.moments) return { ...map, moments: map.moments }
+  function momentsOf(map: StripMap): Required<StripMap>['moments'] {
+    if (map.moments) return map.moments
     const [means, squares] = g.forEachSlice([floats(map.value)], (strip) => measure(strip!))
-    return { ...map, moments: { means: means!, squares: squares! } }
+    return { means: means!, squares: squares! }
   }
 
   /** GroupNorm as `gain · x + shift` of each channel, [1, channels]. Strips are equally large, so their means have equal weight. */
   function normalize(map: StripMap, norm: string): { gain: string; shift: string } {
     const { channels } = map
-    const { means, squares } = withMoments(map).moments
+    const { means, squares } = momentsOf(map)
     const overStrips = (x: string) =>
       node('ReduceMean', [x, ints(0)], { attributes: { keepdims: { int: 0 } } })
     const square = (x: string) => node('Mul', [x, x])
@@ -95,44 +131,26 @@ export function createStripLayers(
 
   /** 3x3 convolution with padding 1 of a map, with what goes before and after it. */
   function conv3x3(map: StripMap, path: string, options: Convolution<StripMap>): StripMap {
-    const { outputs, norm, plus, enlarges = false, precise = false, isNormedNext = false } = options
-    const isFloat = precise || g.isFloat(path)
-    if (isFloat && enlarges) return enlargeInFloat(map, path, options)
+    const { outputs, norm, plus, precise = false, isNormedNext = false } = options
+    const shape: [number, number] = [map.channels, outputs]
     const affine = norm === undefined ? undefined : normalize(map, norm)
     const prepare = (x: string) =>
       affine ? g.silu(node('Add', [node('Mul', [x, affine.gain]), affine.shift])) : x
-    const view = g.reshape(map.value, enlarges ? sourceRowsShape : rowsShape)
-    const takeRows = (numbers: string) =>
-      g.reshape(node('Gather', [view, numbers], { attributes: { axis: { int: 0 } } }), ints(-1, map.channels))
-    const shape: [number, number] = [map.channels, outputs]
-    const finish = (convolved: string, residual?: string) => {
-      const added = residual && plus!.shortcut ? shortcut(residual, plus!, outputs) : residual
-      const result = added ? node('Add', [added, convolved]) : convolved
+    const residual = plus && residualOf(plus, outputs)
+    const finish = (convolved: string, slices: string[]) => {
+      const result = residual ? node('Add', [residual.make(slices), convolved]) : convolved
       return isNormedNext ? [result, ...measure(result)] : [result]
     }
-    const residuals = plus ? [floats(plus.map.value)] : []
-    const { borders, neighbours } = enlarges ? source : own
-    const [value, means, squares] = isFloat
-      ? g.forEachSlice([ints32(rowsOf().numbers), floats(rowsOf().mask), ...residuals], (numbers, mask, x) =>
-          finish(
-            floatConvolution(prepare(takeRows(numbers!)), path, shape, {
-              rows: numbers!,
-              mask: mask!,
-              precise,
-            }),
-            x,
-          ),
-        )
-      : g.forEachSlice(
-          [floats(map.value), ints32(borders), ints32(neighbours), ...residuals],
-          (strip, above, index, x) => {
-            const parts = [prepare(strip!), prepare(takeRows(above!))]
-            return finish(
-              g.conv3x3OfRows(parts, path, shape, { activated: affine !== undefined, index: index! }),
-              x,
-            )
-          },
-        )
+    const { sequences, convolve } =
+      precise && TAPS * outputs < map.channels
+        ? narrowConvolution(map, path, shape, { prepare })
+        : precise || g.isFloat(path)
+          ? floatConvolution(map, path, shape, { prepare, precise })
+          : integerConvolution(map, path, shape, { prepare, activated: affine !== undefined })
+    const [value, means, squares] = g.forEachSlice(
+      [...sequences, ...(residual?.sequences ?? [])],
+      (...slices) => finish(convolve(slices), slices.slice(sequences.length)),
+    )
     return {
       value: value!,
       channels: outputs,
@@ -140,37 +158,158 @@ export function createStripLayers(
     }
   }
 
-  const shortcut = (x: string, { map, shortcut }: { map: StripMap; shortcut?: string }, outputs: number) =>
-    g.linear(x, shortcut!, [map.channels, outputs])
+  function integerConvolution(
+    map: StripMap,
+    path: string,
+    shape: [number, number],
+    { prepare, activated }: Prepared & { activated: boolean },
+  ): Source {
+    return neighbourhoodsOf(map, (parts, index) =>
+      g.conv3x3OfRows(parts.map(prepare), path, shape, { activated, index }),
+    )
+  }
 
-  /** Rows that a strip is convolved from in float32, and 0 for those beyond the border of the map, 1 for others. */
-  function rowsOf(): { numbers: string; mask: string } {
-    rows ??= {
-      numbers: indices(`${kind}_rows`, 'strips', 'strip_rows'),
-      mask: g.input(`${kind}_mask`, ['strips', 'strip_rows']),
+  /**
+   * In float32 to fewer values than a pixel has channels: a product for all taps at once, and for each pixel the sum of what
+   * its neighbours' products have for it. Where taps were gathered first, or the map went to a blocked layout and back,
+   * more would be copied, the latter on one thread.
+   */
+  function narrowConvolution(
+    map: StripMap,
+    path: string,
+    [inputs, outputs]: [number, number],
+    { prepare }: Prepared,
+  ): Source {
+    const kernel = g.weight({ source: `${path}.weight` }, [outputs, inputs, 3, 3])
+    const bias = g.weight({ source: `${path}.bias` }, [outputs])
+    const byTap = node('Transpose', [kernel], { attributes: { perm: { ints: [1, 2, 3, 0] } } })
+    const matrix = g.reshape(byTap, ints(inputs, TAPS * outputs))
+    return neighbourhoodsOf(map, (parts, index) => {
+      const products = parts.map((part) => node('MatMul', [prepare(part), matrix]))
+      const ofTaps = g.reshape(joined([...products, g.zeros(1, TAPS * outputs)]), ints(-1, outputs))
+      const places = node('Add', [node('Mul', [index, g.int32s(TAPS)]), g.int32s(...Array(TAPS).keys())])
+      const neighbours = node('Gather', [ofTaps, places], { attributes: { axis: { int: 0 } } })
+      const sums = node('ReduceSum', [neighbours, ints(1)], { attributes: { keepdims: { int: 0 } } })
+      return node('Add', [sums, bias])
+    })
+  }
+
+  /** Makes each strip of a result from the parts of that strip, the rows around them, and the places of all neighbours. */
+  function neighbourhoodsOf(map: StripMap, make: (parts: string[], index: string) => string): Source {
+    const { parts, borders, neighbours, around } = map.phases
+      ? ofPhases(map.phases, map.channels)
+      : ofRows(map)
+    return {
+      sequences: [...parts.map(floats), ints32(borders), ints32(neighbours)],
+      convolve(slices) {
+        const [above, index] = slices.slice(parts.length)
+        return make([...slices.slice(0, parts.length), ...around(above!)], index!)
+      },
     }
-    return rows
+  }
+
+  /** What a map is convolved from: its parts, and of each strip the rows around it, with the places of both. */
+  function ofRows({ value, channels }: StripMap) {
+    const view = g.reshape(value, rowsShape)
+    return { ...own, parts: [value], around: (borders: string) => [takeRows(view, borders, channels)] }
+  }
+
+  function ofPhases(phases: string[], channels: number) {
+    const { borders, neighbours } = doubledPlaces()
+    const views = phases.map((phase) => g.reshape(phase, sourceRowsShape))
+    // Rows above a strip are odd ones and those below it even.
+    const around = (numbers: string) =>
+      [2, 3, 0, 1].map((phase, i) => takeRows(views[phase]!, oneOf(numbers, i < 2 ? 0 : 1), channels))
+    return { parts: phases, borders, neighbours, around }
+  }
+
+  const oneOf = (of: string, i: number) => node('Gather', [of, ints(i)], { attributes: { axis: { int: 0 } } })
+  const takeRows = (view: string, numbers: string, channels: number) =>
+    g.reshape(node('Gather', [view, numbers], { attributes: { axis: { int: 0 } } }), ints(-1, channels))
+
+  /** What is added to a convolution's result, and the sequences whose slices it is made from. */
+  function residualOf(
+    { map, shortcut }: Required<Convolution<StripMap>>['plus'],
+    outputs: number,
+  ): { sequences: Sequence[]; make: (slices: string[]) => string } {
+    const { phases, channels } = map
+    const shape: [number, number] = [channels, outputs]
+    const linear = (x: string) => (shortcut ? g.linear(x, shortcut, shape) : x)
+    if (!phases) return { sequences: [floats(map.value)], make: ([x]) => linear(x!) }
+    const { order } = doubledPlaces()
+    return {
+      sequences: [...phases.map(floats), ints32(order)],
+      make(slices) {
+        const [parts, places] = [slices.slice(0, PHASES), slices[PHASES]!]
+        if (shortcut && !g.isFloat(shortcut)) return g.linearOfRows(parts, shortcut, shape, places)
+        const x = node('Gather', [joined(parts), places], { attributes: { axis: { int: 0 } } })
+        return linear(x)
+      },
+    }
+  }
+
+  /** Doubles height and width by repeating pixels, and convolves. */
+  function enlarge(map: StripMap, path: string): StripMap {
+    const { channels } = map
+    if (g.isFloat(path)) {
+      const small = g.reshape(map.value, join(ints(1), featureSize, ints(-1)))
+      return hold(g.conv3x3(small, path, [channels, channels], { enlargedTo: g.doubled(small) }), channels)
+    }
+    const view = g.reshape(map.value, sourceRowsShape)
+    const borders = sourceBorders()
+    const neighbours = indices('source_neighbours', 'strips', PHASES, 'source_pixels', 4)
+    const ofPhase = averageOf(dimensions(neighbours, 2))
+    const results = g.forEachSlice(
+      [floats(map.value), ints32(borders), ints32(neighbours)],
+      (x, above, index) => {
+        const parts = [x!, takeRows(view, above!, channels)]
+        const phases = g.doublingConvOfRows(parts, path, channels, index!)
+        const moments = phases.map((phase) => measure(phase, ofPhase))
+        return [...phases, ...moments.map(([means]) => means), ...moments.map(([, squares]) => squares)]
+      },
+    )
+    const [phases, means, squares] = [0, 1, 2].map((i) => results.slice(i * PHASES, (i + 1) * PHASES))
+    let value: string | undefined
+    return {
+      channels,
+      phases: phases!,
+      moments: { means: joined(means!), squares: joined(squares!) },
+      get value() {
+        value ??= putTogether(phases!, channels)
+        return value
+      },
+    }
+  }
+
+  function putTogether(phases: string[], channels: number): string {
+    const beside = (parts: string[]) => node('Concat', parts, { attributes: { axis: { int: 1 } } })
+    const flat = phases.map((phase) => g.reshape(phase, ints(-1, channels)))
+    const rows = [0, 2].map((first) => g.reshape(beside(flat.slice(first, first + 2)), sourceRowsShape))
+    return g.reshape(beside(rows), join(strips, ints(-1, channels)))
   }
 
   function floatConvolution(
-    strip: string,
+    { value, channels }: StripMap,
     path: string,
-    [inputs, outputs]: [number, number],
-    own: { rows: string; mask: string; precise: boolean },
-  ): string {
-    const height = g.shapeOf(own.rows)
-    const map = g.reshape(strip, join(ints(1), height, ints(-1, inputs)))
-    const inside = node('Mul', [map, g.reshape(own.mask, join(ints(1), height, ints(1, 1)))])
-    // What lies above and below is part of the strip.
-    const y = g.conv3x3(inside, path, [inputs, outputs], { pads: [0, 1, 0, 1], precise: own.precise })
-    return g.reshape(y, ints(-1, outputs))
+    shape: [number, number],
+    { prepare, precise }: Prepared & { precise: boolean },
+  ): Source {
+    const { numbers, mask } = floatRows()
+    const view = g.reshape(value, rowsShape)
+    return {
+      sequences: [ints32(numbers), floats(mask)],
+      // What lies above and below is part of the strip.
+      convolve([own, isInside]) {
+        const height = g.shapeOf(own!)
+        const map = g.reshape(
+          prepare(takeRows(view, own!, channels)),
+          join(ints(1), height, ints(-1, channels)),
+        )
+        const inside = node('Mul', [map, g.reshape(isInside!, join(ints(1), height, ints(1, 1)))])
+        return g.reshape(g.conv3x3(inside, path, shape, { pads: [0, 1, 0, 1], precise }), ints(-1, shape[1]))
+      },
+    }
   }
 
-  function enlargeInFloat(map: StripMap, path: string, { outputs }: Convolution<StripMap>): StripMap {
-    const small = g.reshape(map.value, join(ints(1), featureSize, ints(-1)))
-    const y = g.conv3x3(small, path, [map.channels, outputs], { enlargedTo: g.doubled(small) })
-    return hold(y, outputs)
-  }
-
-  return { hold, whole, output, conv3x3 }
+  return { hold, whole, output, conv3x3, enlarge }
 }

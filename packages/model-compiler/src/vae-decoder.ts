@@ -70,8 +70,7 @@ function buildUp(parts: Parts, index: number): Graph {
   let x = layers.hold(features, inputs)
   if (index > 0) {
     const path = `decoder.up_blocks.${index - 1}.upsamplers.0.conv`
-    const options = { outputs: inputs, enlarges: true, isNormedNext: true }
-    x = g.inModule(path, () => layers.conv3x3(x, path, options))
+    x = g.inModule(path, () => layers.enlarge(x, path))
   }
   const isLast = index === widths.length - 1
   for (let layer = 0; layer <= config.layers_per_block; layer++) {

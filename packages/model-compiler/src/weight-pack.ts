@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { CompileError } from './compile-error.ts'
 import type { PlannedWeight } from './graph.ts'
 import type { DataType, OnnxInitializer } from './onnx.ts'
-import { quantisedNames, quantiseWeights, toProductOrder } from './quantise-weights.ts'
+import { quantisedNames, quantiseWeights, sumTaps, toProductOrder } from './quantise-weights.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 // ONNX Runtime maps external data by pages; a tensor that starts a page is mapped without its neighbours.
@@ -63,12 +63,11 @@ function toTensors(
   const { name, dims, quantised } = weight
   if (!quantised) return [{ name, type: 'float32', dims, values: arrange(stored, shape, weight) }]
   const outputs = dims[1]!
-  const taps = shape.slice(2).reduce((a, b) => a * b, 1)
-  const { high, scale, rest } = quantiseWeights(
-    arrange(stored, shape, { rows: weight.rows }),
-    outputs,
-    quantised.limit,
-  )
+  const kernels = arrange(stored, shape, { rows: weight.rows })
+  const { phase } = weight
+  const values = phase === undefined ? kernels : sumTaps(kernels, phase)
+  const taps = phase === undefined ? shape.slice(2).reduce((a, b) => a * b, 1) : 4
+  const { high, scale, rest } = quantiseWeights(values, outputs, quantised.limit)
   const names = quantisedNames(name)
   const matrix = (values: Int8Array) => toProductOrder(values, outputs, taps)
   return [
