@@ -1,4 +1,4 @@
-import { type FloatTensor, release } from './graph-session.ts'
+import { type FloatTensor, type GraphInput, release } from './graph-session.ts'
 import { type LatentShape, toChannelsLast } from './layout.ts'
 import type { Model } from './model.ts'
 import { stripInputs } from './strip-inputs.ts'
@@ -43,12 +43,24 @@ async function runDecoder(
   let features = latents
   for (const graph of model.decoder) {
     if (isAborted()) return undefined
-    const places = stripInputs(features)
-    const outputs = await graph.run(Object.assign(places, { latents: features, features }))
-    release(features)
+    const taken = new Set<GraphInput>([features])
+    const inputs = Object.assign(stripInputs(features), { latents: features, features })
+    const outputs = await graph.run(noting(inputs, taken))
+    for (const input of taken) release(input)
     features = outputs.pixels ?? joined(outputs.features_out!, features)
   }
   return features
+}
+
+/** The same inputs; each that is looked at joins the `taken`. */
+function noting(inputs: Record<string, GraphInput>, taken: Set<GraphInput>): Record<string, GraphInput> {
+  return new Proxy(inputs, {
+    get(all, name: string) {
+      const input = all[name]
+      if (input) taken.add(input)
+      return input
+    },
+  })
 }
 
 /** A feature map that was computed in strips as a whole one, [1, height, width, channels]; `from` is what it was made from. */

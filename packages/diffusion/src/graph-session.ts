@@ -9,7 +9,7 @@ export type FloatTensor = { data: Float32Array; dims: readonly number[] }
  * Gives a tensor's memory back at once; its values are gone. The collector sees a small object and would let hundreds of
  * megabytes wait.
  */
-export function release({ data }: FloatTensor): void {
+export function release({ data }: Pick<GraphInput, 'data'>): void {
   ;(data.buffer as ArrayBuffer).transfer(0)
 }
 
