@@ -67,17 +67,17 @@ export function createStripLayers(
     order: indices('phase_order', 'strips', 'strip_pixels'),
   }))
 
-  const dimensions = (of: string, ...axes: number[]) =>
-    node('Gather', [g.shapeOf(of), ints(...axes)], { attributes: { axis: { int: 0 } } })
+  const take = (of: string, places: string) =>
+    node('Gather', [of, places], { attributes: { axis: { int: 0 } } })
+  const dimensions = (of: string, ...axes: number[]) => take(g.shapeOf(of), ints(...axes))
   const joined = (parts: string[]) => node('Concat', parts, { attributes: { axis: { int: 0 } } })
   const join = (...vectors: string[]) => joined(vectors)
   const featureSize = dimensions(features, 1, 2)
   const size = isEnlarged ? node('Mul', [featureSize, ints(2)]) : featureSize
   const mapShape = join(ints(1), size, ints(-1))
   const strips = dimensions(own.neighbours, 0)
-  const heightOf = (of: string) => node('Gather', [of, ints(0)], { attributes: { axis: { int: 0 } } })
-  const rowsShape = join(heightOf(size), ints(-1))
-  const sourceRowsShape = isEnlarged ? join(heightOf(featureSize), ints(-1)) : rowsShape
+  const rowsShape = join(take(size, ints(0)), ints(-1))
+  const sourceRowsShape = isEnlarged ? join(take(featureSize, ints(0)), ints(-1)) : rowsShape
   const average = averageOf(dimensions(own.neighbours, 1))
 
   /** Products with a row of 1 / pixels are means over pixels, quicker than ReduceMean. */
@@ -188,7 +188,7 @@ export function createStripLayers(
       const products = parts.map((part) => node('MatMul', [prepare(part), matrix]))
       const ofTaps = g.reshape(joined([...products, g.zeros(1, TAPS * outputs)]), ints(-1, outputs))
       const places = node('Add', [node('Mul', [index, g.int32s(TAPS)]), g.int32s(...Array(TAPS).keys())])
-      const neighbours = node('Gather', [ofTaps, places], { attributes: { axis: { int: 0 } } })
+      const neighbours = take(ofTaps, places)
       const sums = node('ReduceSum', [neighbours, ints(1)], { attributes: { keepdims: { int: 0 } } })
       return node('Add', [sums, bias])
     })
@@ -219,13 +219,12 @@ export function createStripLayers(
     const views = phases.map((phase) => g.reshape(phase, sourceRowsShape))
     // Rows above a strip are odd ones and those below it even.
     const around = (numbers: string) =>
-      [2, 3, 0, 1].map((phase, i) => takeRows(views[phase]!, oneOf(numbers, i < 2 ? 0 : 1), channels))
+      [2, 3, 0, 1].map((phase, i) => takeRows(views[phase]!, take(numbers, ints(i < 2 ? 0 : 1)), channels))
     return { parts: phases, borders, neighbours, around }
   }
 
-  const oneOf = (of: string, i: number) => node('Gather', [of, ints(i)], { attributes: { axis: { int: 0 } } })
   const takeRows = (view: string, numbers: string, channels: number) =>
-    g.reshape(node('Gather', [view, numbers], { attributes: { axis: { int: 0 } } }), ints(-1, channels))
+    g.reshape(take(view, numbers), ints(-1, channels))
 
   /** What is added to a convolution's result, and the sequences whose slices it is made from. */
   function residualOf(
@@ -242,8 +241,7 @@ export function createStripLayers(
       make(slices) {
         const [parts, places] = [slices.slice(0, PHASES), slices[PHASES]!]
         if (shortcut && !g.isFloat(shortcut)) return g.linearOfRows(parts, shortcut, shape, places)
-        const x = node('Gather', [joined(parts), places], { attributes: { axis: { int: 0 } } })
-        return linear(x)
+        return linear(take(joined(parts), places))
       },
     }
   }
