@@ -71,7 +71,7 @@ export const Manifest = z.object({
   /** CPU that an int8 model is made for: on `avx2` and `avx512` its weights keep to 7 bits. */
   cpuClass: z.enum(CPU_CLASSES).optional(),
   /** How each layer of an int8 model computes, by part and layer. */
-  layers: z.record(z.string(), z.enum(['int8', 'int8x2', 'int8x3', 'fp32'])).optional(),
+  layers: z.record(z.string(), z.enum(['int8-static', 'int8', 'int8x2', 'int8x3', 'fp32'])).optional(),
   /** Figures of the int8 plan; with plan fp32 they say why it was not taken. Absent where it was not audited. */
   audit: Audit.optional(),
   textEncoder: TextEncoderNumbers,

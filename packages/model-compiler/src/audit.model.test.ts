@@ -1,9 +1,9 @@
 import { cp, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readManifest } from '@sdcpu/diffusion'
+import { generate, loadModel, type Model, readManifest } from '@sdcpu/diffusion'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { chooseFiner, meetsBounds } from './audit.ts'
+import { chooseSchemes, countFiner, meetsBounds } from './audit.ts'
 import type { Energies } from './graph-pool.ts'
 import { prepareModel } from './prepare-model.ts'
 
@@ -84,7 +84,7 @@ describe('a model with planted outlier channels', () => {
       const { layers } = await readManifest(dir)
       // The VAE's encoder is float32 in every plan.
       const planned = Object.entries(layers!).filter(([name]) => !/^vae\/(encoder|quant_conv)/.test(name))
-      const moved = planned.filter(([, scheme]) => scheme !== 'int8')
+      const moved = planned.filter(([, scheme]) => scheme !== 'int8' && scheme !== 'int8-static')
       expect(moved).toHaveLength(audit!.moved)
       // Only what reads the outliers, or close to it: the rest stays cheap.
       expect(moved.length).toBeLessThan(planned.length / 2)
@@ -103,11 +103,31 @@ it(
     expect(meetsBounds(audit!)).toBe(true)
     expect(audit!.pictureMs.fp32).toBeGreaterThan(0)
     const manifest = await readManifest(dir)
+    const block = 'unet/mid_block.attentions.0.transformer_blocks.0'
+    expect(manifest.layers).toMatchObject({
+      [`${block}.attn1.to_q`]: 'int8-static',
+      [`${block}.ff.net.0.proj`]: 'int8-static',
+      [`${block}.ff.net.2`]: 'int8',
+    })
     const expected = [...Object.keys(manifest.files).map((name) => name.split('/')[0]), 'model.json']
     expect((await readdir(dir)).sort()).toEqual([...new Set(expected)].sort())
+    await expectSameInBatch(await loadModel(dir, { threads: 2 }))
   },
   AUDIT_MS,
 )
+
+/** Constant scales or not, a picture has the very bytes among others that it has alone. */
+async function expectSameInBatch(model: Model): Promise<void> {
+  const inputs = ['a panda', 'two dogs on the moon', ''].map((prompt, i) => ({
+    ...{ prompt, seed: 7 + i },
+    ...{ width: 104, height: 72, steps: 2 },
+  }))
+  const together = await generate(model, inputs)
+  for (const [i, input] of inputs.entries()) {
+    const [alone] = await generate(model, [input])
+    expect(Buffer.from(alone!.png).equals(Buffer.from(together[i]!.png)), `picture ${i}`).toBe(true)
+  }
+}
 
 it(
   'takes with auto the plan that drew faster here, and keeps the figures either way',
@@ -131,26 +151,42 @@ it('takes fp32 with auto where the model is too small to win by int8, or is not 
   }
 })
 
-describe('chooseFiner', () => {
-  const energies = new Map<string, Energies>([
-    ['good', [1, 1e-4, 1e-5, 1e-8]],
-    ['outliers', [1, 1e-2, 1e-5, 1e-8]],
-    ['wild weights', [1, 1e-2, 1e-2, 1e-8]],
-    ['hopeless', [1, 1e-2, 1e-2, 1e-2]],
-    ['broken', [Number.POSITIVE_INFINITY, Number.NaN, Number.NaN, Number.NaN]],
-    ['exact', [1, 0, 0, 0]],
+describe('chooseSchemes', () => {
+  const tried = (
+    exact: number,
+    int8: number,
+    int8x2: number,
+    int8x3: number,
+    constant?: number,
+  ): Energies => ({
+    exact,
+    errors: { int8, int8x2, int8x3, ...(constant !== undefined && { 'int8-static': constant }) },
+  })
+  const energies = new Map([
+    ['even', tried(1, 1e-4, 1e-5, 1e-8, 5e-4)],
+    ['uneven', tried(1, 1e-4, 1e-5, 1e-8, 5e-3)],
+    ['good', tried(1, 1e-4, 1e-5, 1e-8)],
+    ['outliers', tried(1, 1e-2, 1e-5, 1e-8, 1e-2)],
+    ['wild weights', tried(1, 1e-2, 1e-2, 1e-8)],
+    ['hopeless', tried(1, 1e-2, 1e-2, 1e-2)],
+    ['broken', tried(Number.POSITIVE_INFINITY, Number.NaN, Number.NaN, Number.NaN, Number.NaN)],
+    ['exact', tried(1, 0, 0, 0)],
   ])
+  const ranges = new Map([...energies.keys()].map((layer, i) => [layer, i + 1]))
+  const FINER = { outliers: 'int8x2', 'wild weights': 'int8x3', hopeless: 'fp32', broken: 'fp32' }
 
   it('takes the cheapest scheme that is far enough from noise, and float32 where none is', () => {
-    expect(chooseFiner(energies, 30)).toEqual({
-      outliers: 'int8x2',
-      'wild weights': 'int8x3',
-      hopeless: 'fp32',
-      broken: 'fp32',
-    })
+    expect(chooseSchemes({ energies, ranges }, { leastDb: 30 })).toEqual({ schemes: FINER, ranges: {} })
+  })
+
+  it('takes a constant scale where one is allowed and does well, and says its range', () => {
+    const choices = chooseSchemes({ energies, ranges }, { leastDb: 30, staticDb: 30 })
+    expect(choices).toEqual({ schemes: { even: 'int8-static', ...FINER }, ranges: { even: 1 } })
+    expect(countFiner(choices)).toBe(4)
   })
 
   it('moves more for a stricter bound', () => {
-    expect(Object.keys(chooseFiner(energies, 45))).toContain('good')
+    const { schemes } = chooseSchemes({ energies, ranges }, { leastDb: 45 })
+    expect(Object.keys(schemes)).toContain('good')
   })
 })

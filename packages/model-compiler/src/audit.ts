@@ -1,7 +1,7 @@
 import { decode, encodePrompts, loadModel, type Model, type OpenGraph, sample } from '@sdcpu/diffusion'
 import type { ReferenceProbes } from './compile.ts'
 import { createGraphPool, type Energies, type GraphPool } from './graph-pool.ts'
-import { INTEGER_SCHEMES, type Scheme } from './scheme.ts'
+import { INTEGER_SCHEMES, type IntegerScheme, type LayerChoices, type Scheme } from './scheme.ts'
 
 /** Decibels from fp32 that a model must have to count as good. */
 export const BOUNDS = { latentsDb: 20, oneStepDb: 32, fourStepsDb: 28 }
@@ -25,25 +25,29 @@ export type AuditedModel = { folder: string; threads: number }
 
 type Drawn = { latents: Float32Array[]; pictures: Uint8Array[] }
 
-/** What the fp32 model draws, and what each of its layers would lose in each integer scheme. */
+/** What the fp32 model draws, what its layers read at most, and what each would lose in each integer scheme. */
 export type Reference = {
   oneStep: Drawn
   fourSteps: Drawn
+  ranges: Map<string, number>
   energies: Map<string, Energies>
   /** Milliseconds of a picture of one step. */
   pictureMs: number
 }
 
-/** Draws the calibration prompts with a compiled reference, once with probes. */
-export async function measureReference(audited: AuditedModel, probed: ReferenceProbes): Promise<Reference> {
-  const pool = createGraphPool({ maxBytes: MAX_OPEN_BYTES })
+/** Draws the calibration prompts with a compiled reference, and one once more with probes. */
+export async function measureReference(
+  audited: AuditedModel,
+  reference: ReferenceProbes,
+): Promise<Reference> {
+  const pool = createGraphPool({ maxBytes: MAX_OPEN_BYTES, reference })
   try {
     const model = await load(audited, pool.openWith)
+    const drawn = await drawAll(model, pool)
     // One prompt: what all layers of a graph read and make is held at once.
-    pool.probe(probed)
+    await pool.probe()
     await draw(model, PROMPTS.slice(0, 1), 1)
-    pool.stopProbing()
-    return { ...(await drawAll(model, pool)), energies: pool.energies }
+    return { ...drawn, ranges: pool.ranges, energies: pool.energies }
   } finally {
     await pool.close()
   }
@@ -75,18 +79,37 @@ export function meetsBounds(figures: Figures): boolean {
   return Object.entries(BOUNDS).every(([name, bound]) => figures[name as keyof Figures] >= bound)
 }
 
+/** What a layer must reach, in dB from exact; `staticDb` is for `int8-static`, which no layer takes where it is absent. */
+export type Floor = { leastDb: number; staticDb?: number }
+
 /**
- * Layers for which one product is less than `leastDb` from exact, each with the cheapest scheme that is not. A NaN or an
- * infinite energy, an overflow, counts as too far.
+ * For each layer the cheapest scheme that reaches its floor. A NaN or an infinite energy, an overflow, counts as too far from
+ * exact.
  */
-export function chooseFiner(energies: Map<string, Energies>, leastDb: number): Record<string, Scheme> {
-  const finer: Record<string, Scheme> = {}
-  for (const [layer, [exact, ...errors]] of energies) {
-    const place = errors.findIndex((error) => error === 0 || decibels(exact, error) >= leastDb)
-    if (place !== 0) finer[layer] = INTEGER_SCHEMES[place] ?? 'fp32'
+export function chooseSchemes(
+  { energies, ranges }: Pick<Reference, 'energies' | 'ranges'>,
+  { leastDb, staticDb = Number.POSITIVE_INFINITY }: Floor,
+): LayerChoices {
+  const floorOf = (scheme: IntegerScheme) => (scheme === 'int8-static' ? staticDb : leastDb)
+  const choices: LayerChoices = { schemes: {}, ranges: {} }
+  for (const [layer, { exact, errors }] of energies) {
+    const scheme: Scheme =
+      INTEGER_SCHEMES.find((each) => {
+        const error = errors[each]
+        return error !== undefined && (error === 0 ? MOST_DB : decibels(exact, error)) >= floorOf(each)
+      }) ?? 'fp32'
+    if (scheme !== 'int8') choices.schemes[layer] = scheme
+    if (scheme === 'int8-static') choices.ranges[layer] = ranges.get(layer)!
   }
-  return finer
+  return choices
 }
+
+/** How many layers compute in a finer scheme than one product. */
+export function countFiner({ schemes }: LayerChoices): number {
+  return Object.values(schemes).filter((scheme) => !ONE_PRODUCT.includes(scheme)).length
+}
+
+const ONE_PRODUCT: Scheme[] = ['int8-static', 'int8']
 
 // A prompt is timed as if it had not been seen before.
 const NO_CACHES = { embeddings: 0, promptKeys: 0 }
@@ -117,15 +140,27 @@ async function draw(model: Model, prompts: string[], steps: number): Promise<Dra
 const TIMED_RUNS = 3
 const LONG_MS = 5000
 
-/** Draws what is compared, and tells how long a picture of one step takes. */
+// Calibration prompts are few: a layer must hold more than they made it read.
+const RANGE_MARGIN = 1.5
+
+/**
+ * Draws what is compared, and tells how long a picture of one step takes. The last picture of each batch gives no ranges: what
+ * it says of an int8 plan holds for prompts that the plan was not made from.
+ */
 async function drawAll(
   model: Model,
   pool: GraphPool,
 ): Promise<{ oneStep: Drawn; fourSteps: Drawn; pictureMs: number }> {
+  const draws = async (count: number, steps: number) => {
+    pool.noteRanges({ images: count - 1, margin: RANGE_MARGIN })
+    const drawn = await draw(model, PROMPTS.slice(0, count), steps)
+    pool.noteRanges({ images: 0 })
+    return drawn
+  }
   pool.takeRunMs()
-  const oneStep = await draw(model, PROMPTS, 1)
+  const oneStep = await draws(PROMPTS.length, 1)
   const meanMs = pool.takeRunMs() / PROMPTS.length
-  const fourSteps = await draw(model, PROMPTS.slice(0, FOUR_STEP_PROMPTS), 4)
+  const fourSteps = await draws(FOUR_STEP_PROMPTS, 4)
   return { oneStep, fourSteps, pictureMs: meanMs < LONG_MS ? await timePicture(model, pool) : meanMs }
 }
 

@@ -1,20 +1,36 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Audit, CpuClass } from '@sdcpu/diffusion'
-import { BOUNDS, chooseFiner, type Figures, meetsBounds, promptCount, type Reference } from './audit.ts'
+import {
+  BOUNDS,
+  chooseSchemes,
+  countFiner,
+  type Figures,
+  type Floor,
+  meetsBounds,
+  promptCount,
+  type Reference,
+} from './audit.ts'
 import { type CompileOptions, compileModel, compileReference, writeManifest } from './compile.ts'
 import { CompileError } from './compile-error.ts'
 import { auditModel, auditReference } from './run-audit.ts'
-import type { Scheme } from './scheme.ts'
+import type { LayerChoices } from './scheme.ts'
 import type { ModelSource } from './source.ts'
 
-/**
- * What every layer must reach, in dB, in one attempt after another. One product is at 38 dB on well-behaved values, so
- * the first attempts move outliers alone and the last leaves nothing to one product.
- */
-const ATTEMPTS = [Number.NEGATIVE_INFINITY, 24, 28, 32, 36, 40, 60]
+// With less, a layer keeps finding its scale anew.
+const STATIC_DB = 30
 
-export type AuditedOptions = Omit<CompileOptions, 'plan' | 'finer'> & {
+/**
+ * What every layer must reach in one attempt after another. One product is at 38 dB on well-behaved values, so the first
+ * attempts move outliers alone, then constant scales are given up, and the last leaves nothing to one product.
+ */
+const ATTEMPTS: Floor[] = [
+  { leastDb: Number.NEGATIVE_INFINITY, staticDb: STATIC_DB },
+  { leastDb: 24, staticDb: STATIC_DB },
+  ...[24, 28, 32, 36, 40, 60].map((leastDb) => ({ leastDb })),
+]
+
+export type AuditedOptions = Omit<CompileOptions, 'plan' | 'choices'> & {
   cpuClass: CpuClass
   /** `int8`, or whichever of the two draws faster here, where int8 is good enough. */
   plan: 'int8' | 'auto'
@@ -61,12 +77,12 @@ async function repair(
 ): Promise<{ audit: Audit; isGood: boolean }> {
   let attempt: { audit: Audit; isGood: boolean } | undefined
   let tried: string | undefined
-  for (const leastDb of ATTEMPTS) {
-    const finer = Number.isFinite(leastDb) ? chooseFiner(reference.energies, leastDb) : {}
-    if (JSON.stringify(finer) === tried) continue
-    tried = JSON.stringify(finer)
+  for (const floor of ATTEMPTS) {
+    const choices = chooseSchemes(reference, floor)
+    if (JSON.stringify(choices) === tried) continue
+    tried = JSON.stringify(choices)
     await rm(folder, { recursive: true, force: true })
-    attempt = await tryPlan(source, folder, { options, reference, finer, first: attempt?.audit })
+    attempt = await tryPlan(source, folder, { options, reference, choices, first: attempt?.audit })
     const { audit, isGood } = attempt
     options.onProgress?.({
       message: `${isGood ? 'Within' : 'Out of'} bounds with ${audit.moved} finer layers: ${describeFigures(audit)}`,
@@ -81,7 +97,7 @@ async function repair(
 type Attempt = {
   options: AuditedOptions
   reference: Reference
-  finer: Record<string, Scheme>
+  choices: LayerChoices
   /** Figures of the attempt before any layer was moved; absent in that attempt itself. */
   first: Audit | undefined
 }
@@ -89,9 +105,9 @@ type Attempt = {
 async function tryPlan(
   source: ModelSource,
   folder: string,
-  { options, reference, finer, first }: Attempt,
+  { options, reference, choices, first }: Attempt,
 ): Promise<{ audit: Audit; isGood: boolean }> {
-  const manifest = await compileModel(source, folder, { ...options, plan: 'int8', finer })
+  const manifest = await compileModel(source, folder, { ...options, plan: 'int8', choices })
   const { figures, pictureMs } = await auditModel({ folder, threads: options.threads }, reference)
   const audit: Audit = {
     prompts: promptCount,
@@ -101,7 +117,7 @@ async function tryPlan(
       oneTerm: first?.pictureMs.oneTerm ?? pictureMs,
       int8: pictureMs,
     },
-    moved: Object.keys(finer).length,
+    moved: countFiner(choices),
   }
   await writeManifest(folder, { ...manifest, audit })
   return { audit, isGood: meetsBounds(figures) }

@@ -4,11 +4,18 @@ import { dirname, join } from 'node:path'
 import { type CpuClass, MANIFEST_VERSION, Manifest } from '@sdcpu/diffusion'
 import { buildAutoencoder, describeAutoencoder } from './autoencoder.ts'
 import { CompileError } from './compile-error.ts'
-import type { Graph } from './graph.ts'
+import type { Graph, Probe, Range } from './graph.ts'
 import { type LoraFile, mergeLoras } from './lora.ts'
 import { encodeOnnx, type OnnxInitializer } from './onnx.ts'
 import { recommend } from './recommend.ts'
-import { FP32_PLAN, type GraphPlan, int8Plan, type Scheme, weightLimitOf } from './scheme.ts'
+import {
+  FP32_PLAN,
+  type GraphPlan,
+  int8Plan,
+  type LayerChoices,
+  type Scheme,
+  weightLimitOf,
+} from './scheme.ts'
 import { type ModelSource, PARTS, type Part } from './source.ts'
 import { buildTextEncoder } from './text-encoder.ts'
 import { buildUnet } from './unet.ts'
@@ -16,7 +23,7 @@ import { storedBytes, writeWeightPack } from './weight-pack.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** Raised when the graphs, packs or manifest of the same source would come out different. */
-export const COMPILER_VERSION = '9'
+export const COMPILER_VERSION = '10'
 
 export type Plan = Manifest['plan']
 
@@ -28,8 +35,8 @@ export type CompileOptions = {
   plan: Plan
   /** CPU that integer products are made for; the plan fp32 runs on every one. */
   cpuClass?: CpuClass
-  /** Layers that compute in a finer way than the plan int8 has for most. */
-  finer?: Record<string, Scheme>
+  /** Layers, by part and layer, that the plan int8 treats otherwise than most. */
+  choices?: LayerChoices
   /** Figures of the audit that decided for this plan. */
   audit?: Manifest['audit']
   sourceHash: string
@@ -71,15 +78,15 @@ export async function compileModel(
 }
 
 /** How a layer of a reference is tried: outputs of the graph that probes, and the graph that compares them. */
-export type LayerProbe = { layer: string; x: string; exact: string; compare: string }
+export type LayerProbe = Omit<Probe, 'compare'> & { compare: string }
 
-/** Probes of a reference by graph; layers are named by part and layer. */
-export type ReferenceProbes = Record<string, LayerProbe[]>
+/** What the graphs of a reference tell about their layers, by graph; layers are named by part and layer. */
+export type ReferenceProbes = Record<string, { probes: LayerProbe[]; ranges: Range[] }>
 
 /**
- * Compiles a source as fp32 for an audit: beside each graph `NAME.onnx` lies `NAME.probe.onnx`, over the same pack, which
- * also hands out what its layers read and make, and for each layer `NAME.probe.N.onnx`, which tries it in whole numbers
- * as `cpuClass` would compute it.
+ * Compiles a source as fp32 for an audit: graphs of a step also hand out the range of what their layers read. Beside each
+ * graph `NAME.onnx` lies `NAME.probe.onnx`, over the same pack, which hands out what its layers read and make, and for
+ * each layer `NAME.probe.N.onnx`, which tries it in whole numbers as `cpuClass` would compute it.
  * @throws CompileError when the weights do not fit the configs.
  */
 export async function compileReference(
@@ -89,12 +96,17 @@ export async function compileReference(
 ): Promise<ReferenceProbes> {
   const weightLimit = weightLimitOf(options.cpuClass)
   return withParts(source, options, async (parts) => {
-    const { built, graphs } = buildGraphs(source, parts, () => FP32_PLAN)
-    const probing = buildGraphs(source, parts, () => ({ ...FP32_PLAN, weightLimit, probes: true })).built
+    const planOf = (part: Part): GraphPlan => ({ ...FP32_PLAN, ranges: part === 'unet' })
+    const { built, graphs } = buildGraphs(source, parts, planOf)
+    const probing = buildGraphs(source, parts, (part) => ({
+      ...planOf(part),
+      weightLimit,
+      probes: true,
+    })).built
     const files = await writeAll(folder, built, options, async ({ graph, part }, i) => {
-      const { probes, ...taps } = probing[i]!.graph
+      const { probes, ...twin } = probing[i]!.graph
       for (const { compare } of probes) await writeGraph(folder, compare, parts[part])
-      return writeGraph(folder, graph, parts[part], { ...taps, probes, name: probeName(graph.name) })
+      return writeGraph(folder, graph, parts[part], { ...twin, probes, name: probeName(graph.name) })
     })
     for (const [path, from] of Object.entries(source.tokenizerFiles))
       files[path] = await putInto(folder, path, from)
@@ -103,11 +115,14 @@ export async function compileReference(
     return Object.fromEntries(
       probing.map(({ graph, part }) => [
         graph.name,
-        graph.probes.map(({ layer, compare, ...taps }) => ({
-          ...taps,
-          layer: `${part}/${layer}`,
-          compare: compare.name,
-        })),
+        {
+          probes: graph.probes.map((probe) => ({
+            ...probe,
+            layer: `${part}/${probe.layer}`,
+            compare: probe.compare.name,
+          })),
+          ranges: graph.ranges.map((range) => ({ ...range, layer: `${part}/${range.layer}` })),
+        },
       ]),
     )
   })
@@ -167,18 +182,23 @@ async function closeAll(parts: Partial<Record<Part, WeightsSource>>): Promise<vo
 }
 
 /** How the layers of each part compute. */
-function graphPlans({ plan, cpuClass, finer = {} }: CompileOptions): (part: Part) => GraphPlan {
+function graphPlans({ plan, cpuClass, choices }: CompileOptions): (part: Part) => GraphPlan {
   if (plan === 'fp32') return () => FP32_PLAN
   if (!cpuClass)
     throw new CompileError(
       'plan int8 needs an x86-64 CPU with AVX2, which this machine has not; compile with plan fp32',
     )
-  return (part) => {
-    const own = Object.entries(finer).flatMap(([name, scheme]) =>
-      name.startsWith(`${part}/`) ? [[name.slice(part.length + 1), scheme]] : [],
-    )
-    return int8Plan(weightLimitOf(cpuClass), Object.fromEntries(own))
-  }
+  return (part) =>
+    int8Plan(weightLimitOf(cpuClass), {
+      schemes: ofPart(part, choices?.schemes ?? {}),
+      ranges: ofPart(part, choices?.ranges ?? {}),
+    })
+}
+
+/** What is said of the layers of one part, by the names they have there. */
+function ofPart<T>(part: Part, byLayer: Record<string, T>): Record<string, T> {
+  const own = Object.entries(byLayer).filter(([name]) => name.startsWith(`${part}/`))
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(part.length + 1), value]))
 }
 
 /** Schemes of the layers by part and layer; parts name their layers alike. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FloatTensor, OpenGraph } from '@sdcpu/diffusion'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { LayerProbe, ReferenceProbes } from './compile.ts'
 import { createGraphPool } from './graph-pool.ts'
 
 const GRAPHS = ['down', 'mid', 'up']
@@ -38,7 +39,9 @@ const open: OpenGraph = async (_, name) => {
     async run(inputs) {
       if (!name.includes('.probe.')) return given
 
-      return { energies: tensor(...inputs.exact!.data, ...inputs.x!.data) }
+      return {
+        energies: tensor(...['exact', 'range', 'x'].flatMap((input) => [...(inputs[input]?.data ?? [])])),
+      }
     },
     async close() {
       openNow.delete(name)
@@ -47,7 +50,8 @@ const open: OpenGraph = async (_, name) => {
   }
 }
 
-const start = (maxBytes: number) => createGraphPool({ maxBytes, open })
+const start = (maxBytes: number, reference?: ReferenceProbes) =>
+  createGraphPool({ maxBytes, open, reference })
 const draw = async (pool: ReturnType<typeof start>, names: string[]) => {
   for (const name of names) await (await pool.openWith(folder, name, { threads: 1 })).run({})
 }
@@ -62,27 +66,51 @@ it('keeps as many graphs open as fit, and closes the one used longest ago', asyn
 })
 
 it('holds one graph at a time while it probes, and none of what the layers read and made afterwards', async () => {
-  const pool = start(100)
-  const probe = (n: number, x: string, exact: string) => ({
+  const probe = (n: number, exact: string, ...schemes: LayerProbe['schemes']): LayerProbe => ({
     ...{ layer: `unet/${n}`, compare: `down.probe.${n}` },
-    ...{ x, exact },
+    ...{ x: 'tap a', exact, schemes },
   })
-  pool.probe({ down: [probe(0, 'tap a', 'tap b'), probe(1, 'tap a', 'tap c')] })
-  given = { features: tensor(7), 'tap a': tensor(1), 'tap b': tensor(2), 'tap c': tensor(3) }
+  const probes = [probe(0, 'tap b', 'int8-static', 'int8'), probe(1, 'tap c', 'int8')]
+  const ranges = [{ layer: 'unet/0', output: 'range a' }]
+  const pool = start(100, { down: { probes, ranges } })
+  given = { features: tensor(7), 'range a': tensor(5) }
+  pool.noteRanges({ images: 1 })
+  await draw(pool, ['down', 'mid'])
+
+  await pool.probe()
+  openings.length = 0
+  mostOpen = 0
+  given = { ...given, 'tap a': tensor(1), 'tap b': tensor(2), 'tap c': tensor(3) }
   const taps = ['tap a', 'tap b', 'tap c'].map((name) => given[name]!)
   const outputs = await (await pool.openWith(folder, 'down', { threads: 1 })).run({})
   expect(Object.keys(outputs)).toEqual(['features'])
   expect(outputs.features!.data).toEqual(Float32Array.of(7))
   expect([...pool.energies]).toEqual([
-    ['unet/0', [2, 1]],
-    ['unet/1', [3, 1]],
+    ['unet/0', { exact: 2, errors: { 'int8-static': 5, int8: 1 } }],
+    ['unet/1', { exact: 3, errors: { int8: 1 } }],
   ])
   expect(openings).toEqual(['down.probe', 'down.probe.0', 'down.probe.1'])
   expect(mostOpen).toBe(1)
   expect(openNow.size).toBe(0)
   expect(taps.map(({ data }) => data.length)).toEqual([0, 0, 0])
-  pool.stopProbing()
-  given = { features: tensor(7) }
-  await draw(pool, ['down'])
-  expect(openings.at(-1)).toBe('down')
+})
+
+it('notes the largest range of the images it is told to watch, with a margin, and hands no range on', async () => {
+  const ranges = [{ layer: 'unet/a', output: 'range 1' }]
+  const pool = start(100, { down: { probes: [], ranges } })
+  const run = async (...perImage: number[]) => {
+    given = { features: tensor(7), 'range 1': tensor(...perImage) }
+    return (await pool.openWith(folder, 'down', { threads: 1 })).run({})
+  }
+  expect(Object.keys(await run(9, 9))).toEqual(['features'])
+  expect([...pool.ranges]).toEqual([])
+  pool.noteRanges({ images: 2, margin: 1.5 })
+  await run(2, 4, 100)
+  await run(3, 1, 100)
+  pool.noteRanges({ images: 0 })
+  await run(100)
+  expect([...pool.ranges]).toEqual([['unet/a', 6]])
+  pool.noteRanges({ images: 1 })
+  await run(Number.NaN)
+  expect([...pool.ranges]).toEqual([['unet/a', Number.NaN]])
 })

@@ -4,6 +4,7 @@ import { createIntegerLayers } from './integer-layers.ts'
 import type { Attribute, DataType, Dimensions, OnnxGraph, OnnxInitializer } from './onnx.ts'
 import { PHASES } from './quantise-weights.ts'
 import {
+  type DynamicScheme,
   FP32_PLAN,
   type GraphPlan,
   INTEGER_SCHEMES,
@@ -38,11 +39,20 @@ export type PlannedLayer = { name: string; scheme: Scheme }
 
 /**
  * A float32 layer that is to be tried in whole numbers: the outputs of its graph that hold what it reads and makes, and a
- * graph `x`, `exact` → `energies`: that of `exact`, and of each integer scheme's error.
+ * graph `x`, `exact` → `energies`: that of `exact`, and of the error of each of `schemes`. Where `int8-static` is one of them
+ * the graph also takes `range`, the largest magnitude that activations are to hold.
  */
-export type Probe = { layer: string; x: string; exact: string; compare: Graph }
+export type Probe = { layer: string; x: string; exact: string; schemes: IntegerScheme[]; compare: Graph }
 
-export type Graph = OnnxGraph & { weights: PlannedWeight[]; layers: PlannedLayer[]; probes: Probe[] }
+/** An output [batch] that holds the largest magnitude that a layer reads of each image, before it is planned as `int8-static`. */
+export type Range = { layer: string; output: string }
+
+export type Graph = OnnxGraph & {
+  weights: PlannedWeight[]
+  layers: PlannedLayer[]
+  probes: Probe[]
+  ranges: Range[]
+}
 
 type ConvOptions = {
   stride?: number
@@ -70,6 +80,8 @@ export type GraphCore = {
   int64s(key: string, values: number[]): string
   scalar(value: number): string
   bytes(key: string, dims: number[], values: number[]): string
+  /** One behind the other along the first axis. */
+  joined(parts: string[]): string
   shapeOf(x: string): string
   /** Says how many rows `x` has: equal for tensors known to have as many, in the same dimensions. */
   rowsOf(x: string): string
@@ -100,6 +112,7 @@ export function createGraphBuilder(
     weights: [],
     layers: [],
     probes: [],
+    ranges: [],
   }
   const constants = new Set<string>()
   const shapes = new Map<string, string>()
@@ -108,8 +121,10 @@ export function createGraphBuilder(
   const origins = new Map<string, string>()
   /** What says how many rows a tensor has, by name. */
   const rows = new Map<string, string>()
+  /** What a LayerNorm made. */
+  const normedRows = new Set<string>()
   const pixelSumsOf = new Map<string, { ones: string; count: string }>()
-  const core: GraphCore = { node, ints, int, int64s, scalar, bytes, shapeOf, rowsOf }
+  const core: GraphCore = { node, ints, int, int64s, scalar, bytes, joined, shapeOf, rowsOf }
   const integer = createIntegerLayers(core, { weightLimit: plan.weightLimit, oneImage })
   const gatherIndex = createGatherIndex(core)
   let path = ''
@@ -234,18 +249,31 @@ export function createGraphBuilder(
     const scheme = schemeOf(source, { precise })
     const matrix = { source: `${source}.weight`, rows }
     const shape = [outputs, inputs]
-    const integerProduct = (way: IntegerScheme) =>
-      integer.linear(x, quantisedWeight(matrix, shape, way), inputs, way)
+    const offset = bias ? weight({ source: `${source}.bias`, rows }, [outputs]) : undefined
+    if (scheme === 'int8-static') {
+      const range = rangeOf(source)
+      const y = integer.staticLinear(x, quantisedWeight(matrix, shape, scheme), { range, bias: offset })
+      return sameSize(sameRows(y, x), x)
+    }
     const product =
       scheme === 'fp32'
         ? node('MatMul', [x, weight({ ...matrix, transpose: true }, shape)])
-        : integerProduct(scheme)
-    if (!precise)
-      probe(source, { x, exact: product }, (g, from) =>
+        : integer.linear(x, quantisedWeight(matrix, shape, scheme), scheme, { width: inputs })
+    if (!precise) {
+      const range = plan.ranges && normedRows.has(x) ? handOutRange(source, x) : undefined
+      probe(source, { x, exact: product, range }, (g, from) =>
         g.linear(from, source, [inputs, outputs], { bias: false, rows }),
       )
-    const y = bias ? node('Add', [product, weight({ source: `${source}.bias`, rows }, [outputs])]) : product
+    }
+    const y = offset ? node('Add', [product, offset]) : product
     return sameSize(sameRows(y, x), x)
+  }
+
+  function rangeOf(layer: string): number | string {
+    const range = plan.rangeOf?.(layer)
+    if (range === undefined)
+      throw new Error(`${layer} is planned as int8-static without a range. This is a bug.`)
+    return range
   }
 
   /**
@@ -275,7 +303,7 @@ export function createGraphBuilder(
     const kernel = { source: `${source}.weight` }
     const shape = [outputs, inputs, 3, 3]
     const biasOf = () => weight({ source: `${source}.bias` }, [outputs])
-    const integerConvolution = (way: IntegerScheme) => {
+    const integerConvolution = (way: DynamicScheme) => {
       const gather = gatherIndex(sizeOf(x), { stride, outputs, enlargedTo })
       const y = integer.conv3x3(x, quantisedWeight(kernel, shape, way), way, {
         channels: inputs,
@@ -286,7 +314,7 @@ export function createGraphBuilder(
       sizes.set(y, gather.size)
       return y
     }
-    if (scheme !== 'fp32') return integerConvolution(scheme)
+    if (scheme !== 'fp32') return integerConvolution(dynamic(source, scheme))
     const map = enlargedTo ? repeatTo(x, enlargedTo) : x
     const convolved = floatConv3x3(map, weight(kernel, shape), hasBias ? biasOf() : undefined, {
       stride,
@@ -348,35 +376,62 @@ export function createGraphBuilder(
     return node('Add', [product, weight({ source: `${source}.bias` }, [outputs])])
   }
 
-  function integerSchemeOf(layer: string): IntegerScheme {
+  function integerSchemeOf(layer: string): DynamicScheme {
     const scheme = schemeOf(layer, {})
     if (scheme === 'fp32') throw new Error(`${layer} is planned as float32. This is a bug.`)
+    return dynamic(layer, scheme)
+  }
+
+  function dynamic(layer: string, scheme: IntegerScheme): DynamicScheme {
+    if (scheme === 'int8-static')
+      throw new Error(`${layer} is planned as int8-static, which is for rows of a LayerNorm. This is a bug.`)
     return scheme
   }
 
   /** Puts on record that a layer is to be tried in whole numbers, where the plan asks for it. */
   function probe(
     layer: string,
-    taps: { x: string; exact: string },
+    { range, ...taps }: { x: string; exact: string; range?: string },
     build: (g: GraphBuilder, x: string, exact: string) => string,
   ): void {
     if (!plan.probes) return
     // A graph of its own for each layer: the time ONNX Runtime takes to open one grows faster than its nodes.
     let scheme: Scheme = 'int8'
     const g: GraphBuilder = createGraphBuilder(`${name}.probe.${graph.probes.length}`, weightsOf, {
-      plan: { schemeOf: () => scheme, weightLimit: plan.weightLimit },
+      plan: { schemeOf: () => scheme, rangeOf: () => 'range', weightLimit: plan.weightLimit },
       oneImage,
     })
     const [x, exact] = [g.input('x'), g.input('exact')]
-    const errors = INTEGER_SCHEMES.map((each) => {
+    if (range) g.input('range', [])
+    const schemes = INTEGER_SCHEMES.filter((each) => range || each !== 'int8-static')
+    const errors = schemes.map((each) => {
       scheme = each
       return g.node('Sub', [exact, build(g, x, exact)])
     })
     const energies = [exact, ...errors].map((value) =>
       g.reshape(g.node('ReduceSumSquare', [value]), g.ints(1)),
     )
-    g.output('energies', g.node('Concat', energies, { attributes: { axis: { int: 0 } } }), [energies.length])
-    graph.probes.push({ layer, x: tap(taps.x), exact: tap(taps.exact), compare: g.graph })
+    g.output('energies', g.joined(energies), [energies.length])
+    graph.probes.push({ layer, x: tap(taps.x), exact: tap(taps.exact), schemes, compare: g.graph })
+  }
+
+  /** An output [batch] that holds the largest magnitude that a layer reads of each image. */
+  function handOutRange(layer: string, x: string): string {
+    const outputName = `range ${x}`
+    if (!graph.outputs.some((made) => made.name === outputName)) {
+      const rowRanges = node('Max', [
+        node('ReduceMax', [x, ints(-1)]),
+        node('Neg', [node('ReduceMin', [x, ints(-1)])]),
+      ])
+      output(
+        outputName,
+        node('ReduceMax', [reshape(rowRanges, ints(0, -1)), ints(1)], {
+          attributes: { keepdims: { int: 0 } },
+        }),
+      )
+    }
+    graph.ranges.push({ layer, output: outputName })
+    return outputName
   }
 
   /** An output that holds `value`. */
@@ -433,6 +488,7 @@ export function createGraphBuilder(
       ],
       { attributes: { axis: { int: -1 }, epsilon: { float: epsilon } } },
     )
+    normedRows.add(normed)
     return sameRows(normed, x)
   }
 
@@ -530,10 +586,7 @@ export function createGraphBuilder(
     const known = pixelSumsOf.get(rowsOf(tokens))
     if (known) return known
     const length = node('Gather', [node('Shape', [tokens]), ints(1)], { attributes: { axis: { int: 0 } } })
-    const ones = node('Expand', [
-      scalar(1),
-      node('Concat', [ints(1), length], { attributes: { axis: { int: 0 } } }),
-    ])
+    const ones = node('Expand', [scalar(1), joined([ints(1), length])])
     const sums = { ones, count: node('Cast', [length], { attributes: { to: { int: 1 } } }) }
     pixelSumsOf.set(rowsOf(tokens), sums)
     return sums
@@ -567,6 +620,10 @@ export function createGraphBuilder(
 
   function int(value: number): string {
     return constant(`int64(${value})`, 'int64', [], new Uint8Array(BigInt64Array.of(BigInt(value)).buffer))
+  }
+
+  function joined(parts: string[]): string {
+    return node('Concat', parts, { attributes: { axis: { int: 0 } } })
   }
 
   function concatChannels(...maps: string[]): string {
@@ -659,6 +716,7 @@ export function createGraphBuilder(
     attention,
     doubled,
     sizeOf,
+    joined,
     concatChannels,
     input,
     output,

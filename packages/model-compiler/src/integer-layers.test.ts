@@ -40,13 +40,18 @@ const weights: WeightsSource = {
 }
 
 type Layer = (g: GraphBuilder, x: string) => string
-type Options = { limit?: WeightLimit; oneImage?: boolean }
+type Options = { limit?: WeightLimit; oneImage?: boolean; range?: number }
 let count = 0
 
 /** Runs one layer in one scheme on a map [batch, HEIGHT, WIDTH, INPUTS]. */
-async function run(layer: Layer, scheme: Scheme, map: Float32Array, { limit = 127, oneImage }: Options = {}) {
+async function run(
+  layer: Layer,
+  scheme: Scheme,
+  map: Float32Array,
+  { limit = 127, oneImage, range }: Options = {},
+) {
   const name = `layer-${count++}`
-  const plan = { schemeOf: () => scheme, weightLimit: limit }
+  const plan = { schemeOf: () => scheme, rangeOf: () => range, weightLimit: limit }
   const g = createGraphBuilder(name, weights, { plan, oneImage })
   const x = g.input('x', ['batch', 'height', 'width', INPUTS])
   g.output('y', layer(g, x), ['batch', 'rows', 'columns', OUTPUTS])
@@ -128,6 +133,42 @@ it('loses what lies beside outliers with one term and keeps it with three', asyn
   expect(three).toBeGreaterThan(50)
 })
 
+describe('a linear layer with a constant scale', () => {
+  const { layer } = LAYERS.linear!
+  const most = map.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)
+  const constant = (x: Float32Array, range: number) => run(layer, 'int8-static', x, { range })
+  const decibels = async (x: Float32Array, range: number) =>
+    signalToNoise((await run(layer, 'fp32', x)).data, (await constant(x, range)).data)
+
+  it('is 34 dB or more from float32 where its range is that of its activations, and loses 6 dB with each doubling', async () => {
+    const exact = await decibels(map, most)
+    expect(exact).toBeGreaterThan(34)
+    expect(exact - (await decibels(map, 8 * most))).toBeGreaterThan(12)
+  })
+
+  it('cuts off what lies beyond', async () => {
+    const range = most / 2
+    // An unsigned byte has one step more below its middle than above.
+    const cut = map.map((value) => Math.min(Math.max(value, (-128 / 127) * range), range))
+    expect((await constant(map, range)).data).toEqual((await constant(cut, range)).data)
+    expect(await decibels(cut, range)).toBeGreaterThan(34)
+  })
+
+  it('gives its bias where the range is nothing', async () => {
+    const nothing = new Float32Array(PIXELS)
+    expect((await constant(nothing, 0)).data).toEqual((await run(layer, 'fp32', nothing)).data)
+  })
+
+  it('needs a range, and is for linear layers', async () => {
+    await expect(run(layer, 'int8-static', map)).rejects.toThrow(
+      'linear is planned as int8-static without a range',
+    )
+    await expect(run(LAYERS.convolution!.layer, 'int8-static', map, { range: 1 })).rejects.toThrow(
+      'conv is planned as int8-static, which is for rows of a LayerNorm',
+    )
+  })
+})
+
 it.each(SCHEMES)('gives an image of a batch the very values it has alone, as %s', async (scheme) => {
   // The second image is far larger: a scale of the batch would wipe out the first.
   const batch = new Float32Array(3 * PIXELS)
@@ -135,11 +176,12 @@ it.each(SCHEMES)('gives an image of a batch the very values it has alone, as %s'
   images.forEach((image, i) => {
     batch.set(image, i * PIXELS)
   })
-  for (const layer of [LAYERS.linear!.layer, LAYERS['convolution after SiLU']!.layer]) {
-    const together = await run(layer, scheme, batch)
+  const layers = [LAYERS.linear!.layer, LAYERS['convolution after SiLU']!.layer]
+  for (const layer of scheme === 'int8-static' ? layers.slice(0, 1) : layers) {
+    const together = await run(layer, scheme, batch, { range: 30 })
     const size = together.data.length / images.length
     for (const [i, image] of images.entries()) {
-      const alone = await run(layer, scheme, image)
+      const alone = await run(layer, scheme, image, { range: 30 })
       expect(together.data.subarray(i * size, (i + 1) * size)).toEqual(alone.data)
     }
   }

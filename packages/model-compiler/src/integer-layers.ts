@@ -1,7 +1,7 @@
 import type { GatherSource } from './gather-index.ts'
 import type { GraphCore } from './graph.ts'
 import { quantisedNames } from './quantise-weights.ts'
-import type { IntegerScheme, WeightLimit } from './scheme.ts'
+import type { DynamicScheme, IntegerScheme, WeightLimit } from './scheme.ts'
 
 /** 8-bit values that stand for `factor · (values - zeroPoint)`. */
 type Term = { values: string; zeroPoint: number; factor: number }
@@ -28,7 +28,7 @@ export function createIntegerLayers(
   core: GraphCore,
   { weightLimit, oneImage }: { weightLimit: WeightLimit; oneImage: boolean },
 ) {
-  const { node, int, ints, scalar, bytes, shapeOf, rowsOf } = core
+  const { node, int, ints, scalar, bytes, joined, shapeOf, rowsOf } = core
   const known = new Map<string, Quantised>()
   const zeros = new Map<string, string>()
 
@@ -56,9 +56,8 @@ export function createIntegerLayers(
     return found
   }
 
-  const joined = (parts: string[]) => node('Concat', parts, { attributes: { axis: { int: 0 } } })
   const atLeast = (x: string, least: number) => node('Max', [x, scalar(least)])
-  const isTwoTerm = (scheme: IntegerScheme) => scheme !== 'int8'
+  const isTwoTerm = (scheme: IntegerScheme) => scheme === 'int8x2' || scheme === 'int8x3'
 
   /** Each row by its own largest magnitude. `width` is the length of a row. */
   function quantiseRows(x: string, width: number, twoTerms: boolean): Quantised {
@@ -123,7 +122,7 @@ export function createIntegerLayers(
         [
           values,
           matrix,
-          scale ? node('Mul', [scale, scalar(factor)]) : scalar(factor),
+          scale && factor !== 1 ? node('Mul', [scale, scalar(factor)]) : (scale ?? scalar(factor)),
           names.scale,
           bytes(`uint8(${zeroPoint})`, [], [zeroPoint]),
           ...(offset ? ['', offset] : []),
@@ -138,16 +137,35 @@ export function createIntegerLayers(
   }
 
   /** `x · W` of rows; `weight` is a quantised weight of [width, outputs]. */
-  function linear(x: string, weight: string, width: number, scheme: IntegerScheme): string {
+  function linear(x: string, weight: string, scheme: DynamicScheme, { width }: { width: number }): string {
     const { terms, scale } = quantiseRows(x, width, isTwoTerm(scheme))
     return node('Mul', [product(terms, weight, scheme), scale])
+  }
+
+  /**
+   * `x · W`, plus `bias` where given, of rows that share one scale: `range`, a number or a scalar of the graph, is the largest
+   * magnitude they hold, and what is beyond is cut off. The product's own kernel applies the scale and adds the bias.
+   */
+  function staticLinear(
+    x: string,
+    weight: string,
+    { range, bias }: { range: number | string; bias?: string },
+  ): string {
+    const { terms, scale } = once(`range ${x} ${range}`, () => {
+      const scale =
+        typeof range === 'number'
+          ? scalar(Math.max(range / LIMIT, LEAST_SCALE))
+          : atLeast(node('Mul', [range, scalar(1 / LIMIT)]), LEAST_SCALE)
+      return { terms: [{ values: toBytes(x, U8_MIDDLE, scale), zeroPoint: U8_MIDDLE, factor: 1 }], scale }
+    })
+    return product(terms, weight, 'int8-static', { scale, bias })
   }
 
   /** 3x3 convolution of an NHWC map as a product of gathered neighbourhoods, `bias` included. */
   function conv3x3(
     x: string,
     weight: string,
-    scheme: IntegerScheme,
+    scheme: DynamicScheme,
     {
       channels,
       activated,
@@ -216,7 +234,7 @@ export function createIntegerLayers(
   function conv3x3OfRows(
     parts: string[],
     weight: string,
-    scheme: IntegerScheme,
+    scheme: DynamicScheme,
     {
       channels,
       activated,
@@ -239,7 +257,7 @@ export function createIntegerLayers(
   function doublingConvOfRows(
     parts: string[],
     weights: string[],
-    scheme: IntegerScheme,
+    scheme: DynamicScheme,
     { channels, bias, index }: { channels: number; bias: string; index: string },
   ): string[] {
     const { terms, scale } = quantiseStrip(parts, {
@@ -257,7 +275,7 @@ export function createIntegerLayers(
   function linearOfRows(
     parts: string[],
     weight: string,
-    scheme: IntegerScheme,
+    scheme: DynamicScheme,
     { width, order }: { width: number; order: string },
   ): string {
     const quantised = parts.map((x) => quantiseRows(x, width, isTwoTerm(scheme)))
@@ -279,5 +297,5 @@ export function createIntegerLayers(
     ])
   }
 
-  return { linear, conv3x3, conv3x3OfRows, doublingConvOfRows, linearOfRows }
+  return { linear, staticLinear, conv3x3, conv3x3OfRows, doublingConvOfRows, linearOfRows }
 }

@@ -48,7 +48,7 @@ export function createStripLayers(
   features: string,
   { groups, epsilon, isEnlarged }: { groups: number; epsilon: number; isEnlarged: boolean },
 ): DecoderLayers<StripMap> {
-  const { node, ints } = g
+  const { node, ints, joined } = g
   const indices = (name: string, ...dims: (string | number)[]) => g.input(name, dims, 'int32')
   const kind = isEnlarged ? 'enlarged' : 'strip'
   const own = {
@@ -70,7 +70,6 @@ export function createStripLayers(
   const take = (of: string, places: string) =>
     node('Gather', [of, places], { attributes: { axis: { int: 0 } } })
   const dimensions = (of: string, ...axes: number[]) => take(g.shapeOf(of), ints(...axes))
-  const joined = (parts: string[]) => node('Concat', parts, { attributes: { axis: { int: 0 } } })
   const join = (...vectors: string[]) => joined(vectors)
   const featureSize = dimensions(features, 1, 2)
   const size = isEnlarged ? node('Mul', [featureSize, ints(2)]) : featureSize
