@@ -1,11 +1,12 @@
 import { cp, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generate, loadModel, type Model, readManifest } from '@sdcpu/diffusion'
+import { loadModel, readManifest } from '@sdcpu/diffusion'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { chooseSchemes, countFiner, meetsBounds } from './audit.ts'
 import type { Energies } from './graph-pool.ts'
 import { prepareModel } from './prepare-model.ts'
+import { expectSameInBatch } from './testing/same-in-batch.ts'
 
 const MODEL = join(import.meta.dirname, 'fixtures/models/twolevels')
 
@@ -111,23 +112,14 @@ it(
     })
     const expected = [...Object.keys(manifest.files).map((name) => name.split('/')[0]), 'model.json']
     expect((await readdir(dir)).sort()).toEqual([...new Set(expected)].sort())
-    await expectSameInBatch(await loadModel(dir, { threads: 2 }))
+    const inputs = ['a panda', 'two dogs on the moon', ''].map((prompt, i) => ({
+      ...{ prompt, seed: 7 + i },
+      ...{ width: 104, height: 72, steps: 2 },
+    }))
+    await expectSameInBatch(await loadModel(dir, { threads: 2 }), inputs)
   },
   AUDIT_MS,
 )
-
-/** Constant scales or not, a picture has the very bytes among others that it has alone. */
-async function expectSameInBatch(model: Model): Promise<void> {
-  const inputs = ['a panda', 'two dogs on the moon', ''].map((prompt, i) => ({
-    ...{ prompt, seed: 7 + i },
-    ...{ width: 104, height: 72, steps: 2 },
-  }))
-  const together = await generate(model, inputs)
-  for (const [i, input] of inputs.entries()) {
-    const [alone] = await generate(model, [input])
-    expect(Buffer.from(alone!.png).equals(Buffer.from(together[i]!.png)), `picture ${i}`).toBe(true)
-  }
-}
 
 it(
   'takes with auto the plan that drew faster here, and keeps the figures either way',

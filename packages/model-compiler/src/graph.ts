@@ -419,16 +419,8 @@ export function createGraphBuilder(
   function handOutRange(layer: string, x: string): string {
     const outputName = `range ${x}`
     if (!graph.outputs.some((made) => made.name === outputName)) {
-      const rowRanges = node('Max', [
-        node('ReduceMax', [x, ints(-1)]),
-        node('Neg', [node('ReduceMin', [x, ints(-1)])]),
-      ])
-      output(
-        outputName,
-        node('ReduceMax', [reshape(rowRanges, ints(0, -1)), ints(1)], {
-          attributes: { keepdims: { int: 0 } },
-        }),
-      )
+      const ofRows = reshape(integer.largest(x), ints(0, -1))
+      output(outputName, node('ReduceMax', [ofRows, ints(1)], { attributes: { keepdims: { int: 0 } } }))
     }
     graph.ranges.push({ layer, output: outputName })
     return outputName

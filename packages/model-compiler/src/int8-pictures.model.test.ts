@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decode, encodePrompts, generate, loadModel, type Model, sample } from '@sdcpu/diffusion'
+import { decode, encodePrompts, loadModel, type Model, sample } from '@sdcpu/diffusion'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DEMO_FOLDER, prepareModel } from './prepare-model.ts'
+import { expectSameInBatch } from './testing/same-in-batch.ts'
 
 const FIXTURES = join(import.meta.dirname, 'fixtures/models')
 
@@ -63,11 +64,7 @@ describe.each(MODELS)('$name, plan int8', ({ folder, width, height }) => {
       { prompt: '', seed: 9, ...shape },
       { prompt: PROMPT, seed: 10, ...shape },
     ]
-    const together = await generate(integer, inputs)
-    for (const [i, input] of inputs.entries()) {
-      const [alone] = await generate(integer, [input])
-      expect(Buffer.from(alone!.png).equals(Buffer.from(together[i]!.png)), `picture ${i}`).toBe(true)
-    }
+    await expectSameInBatch(integer, inputs)
   })
 })
 

@@ -297,5 +297,5 @@ export function createIntegerLayers(
     ])
   }
 
-  return { linear, staticLinear, conv3x3, conv3x3OfRows, doublingConvOfRows, linearOfRows }
+  return { largest, linear, staticLinear, conv3x3, conv3x3OfRows, doublingConvOfRows, linearOfRows }
 }
