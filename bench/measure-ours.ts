@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { MeasureOrder } from './measure.ts'
 import type { ProfileSummary } from './profile.ts'
-import { type Command, runInTurns } from './run-in-turns.ts'
+import { type Command, fitTogether, LEAST_ROUNDS, runInTurns } from './run-in-turns.ts'
 import { runProcess } from './run-process.ts'
 import { type Measurement, nameOf } from './stage.ts'
 
@@ -17,11 +17,29 @@ export function commandOurs(order: MeasureOrder, env: Record<string, string> = {
   }
 }
 
+type Measuring = { repeats: number; env: Record<string, string> }
+
+/**
+ * Measures the same work in several batch sizes, each in a process of its own; then each batch in turns with a single image,
+ * where both fit into the memory: what is measured minutes apart tells of the machine's pace as much as of batches.
+ */
+export async function measureBatches(orders: MeasureOrder[], measuring: Measuring): Promise<Measurement[]> {
+  const measured: Measurement[] = []
+  for (const order of orders) measured.push(await measureOurs(order, measuring))
+  const single = orders.findIndex(({ batch }) => batch === 1)
+  if (single < 0) return measured
+  const commands = orders.map((order) => commandOurs(order, measuring.env))
+  const rounds = Math.max(measuring.repeats, LEAST_ROUNDS)
+  for (const [i, measurement] of measured.entries()) {
+    if (measurement.batch === 1 || !fitTogether(measured[single]!, measurement)) continue
+    const [one, several] = await runInTurns([commands[single]!, commands[i]!], rounds)
+    measurement.besideSingle = { single: one!.seconds, batch: several!.seconds }
+  }
+  return measured
+}
+
 /** Measures one piece of work in a process of its own. */
-export async function measureOurs(
-  order: MeasureOrder,
-  { repeats, env }: { repeats: number; env?: Record<string, string> },
-): Promise<Measurement> {
+async function measureOurs(order: MeasureOrder, { repeats, env }: Measuring): Promise<Measurement> {
   const [measurement] = await runInTurns([commandOurs(order, env)], repeats)
   return measurement!
 }

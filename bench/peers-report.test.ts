@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { formatPeers, writeBetweenMarkers } from './peers-report.ts'
-import { median, planWork } from './stage.ts'
+import { median, planWork, shareOfSingles } from './stage.ts'
 
 const [unet] = planWork({ stages: ['unet'], batches: [1], steps: [1], width: 512, height: 512 })
 const measured = (engine: string, seconds: number[], peakRssBytes: number, day = '2026-11-22') => ({
@@ -61,4 +61,9 @@ describe('writeBetweenMarkers', () => {
 it('takes the mean of the two in the middle of an even number', () => {
   expect(median([3, 1, 2])).toBe(2)
   expect(median([10, 1, 4, 2])).toBe(3)
+})
+
+it('compares a batch with as many single images, by what was measured in turns', () => {
+  expect(shareOfSingles({ batch: 4, besideSingle: { single: [2, 9, 1], batch: [6, 7, 40] } })).toBe(7 / 8)
+  expect(shareOfSingles({ batch: 4 })).toBeUndefined()
 })

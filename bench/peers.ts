@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Manifest, readManifest } from '@sdcpu/diffusion'
 import { type BenchOptions, ENGINES, type EngineName } from './bench-options.ts'
@@ -11,7 +10,7 @@ import { commandOurs } from './measure-ours.ts'
 import { formatPeers, type Measured, type Turns, writeBetweenMarkers } from './peers-report.ts'
 import { findPython } from './python-environment.ts'
 import type { BenchSetting } from './run-bench.ts'
-import { type Command, runInTurns } from './run-in-turns.ts'
+import { type Command, fitTogether, LEAST_ROUNDS, runInTurns } from './run-in-turns.ts'
 import { runProcess } from './run-process.ts'
 import { nameOf, planWork, type Stage, type Work } from './stage.ts'
 
@@ -24,11 +23,6 @@ const PARTS: Record<Stage, string[]> = {
   decode: ['vae'],
   picture: ['text_encoder', 'text_encoder_2', 'unet', 'vae'],
 }
-
-// Fewer say too little of a machine whose pace changes.
-const LEAST_ROUNDS = 5
-// How much of the memory two processes may fill.
-const FILLED_SHARE = 0.9
 
 const say = (line: string) => console.error(line)
 
@@ -115,11 +109,6 @@ async function recall<Result extends object>(
     await writeWhole(path, { ...(await measure()), measuredAt: new Date().toISOString() })
   }
   return JSON.parse(await readFile(path, 'utf8'))
-}
-
-function fitTogether(a: Measured, b: Measured): boolean {
-  const limitBytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-  return a.peakRssBytes + b.peakRssBytes <= FILLED_SHARE * limitBytes
 }
 
 type Place = Pick<BenchSetting, 'threads' | 'width' | 'height'> & { cpu: Cpu; mask: Mask | undefined }

@@ -34,7 +34,9 @@ describe('npm run bench', { timeout: TIMEOUT_MS }, () => {
   it('measures each stage and batch in a process of its own, as a table and as JSON', async () => {
     const { code, stdout, stderr } = await run('--batches', '1,2', '--steps', '1', '--out', 'all.json')
     expect(code, stderr).toBe(0)
-    expect(stdout.split('\n')[0]).toMatch(/^work +best +an image +GMAC +GMAC\/s +peak memory +load$/)
+    expect(stdout.split('\n')[0]).toMatch(
+      /^work +best +an image +of as many single +GMAC +GMAC\/s +peak memory +load$/,
+    )
     const { cpu, measurements } = await readJson('all.json')
     expect(cpu.name).not.toBe('')
     const gmac = Object.fromEntries(
@@ -46,8 +48,10 @@ describe('npm run bench', { timeout: TIMEOUT_MS }, () => {
     for (const stage of ['text', 'unet', 'decode', 'picture'])
       expect(gmac[`${stage}-2`] / gmac[`${stage}-1`]).toBeCloseTo(2, 5)
     expect(gmac['text-1'] + gmac['unet-1'] + gmac['decode-1']).toBeCloseTo(gmac['picture-1'], 10)
-    for (const { seconds, peakRssBytes, threads } of measurements) {
+    for (const { batch, seconds, besideSingle, peakRssBytes, threads } of measurements) {
       expect(seconds).toHaveLength(1)
+      expect(besideSingle?.single.length).toBe(batch === 1 ? undefined : 5)
+      expect(besideSingle?.batch.length).toBe(batch === 1 ? undefined : 5)
       expect(peakRssBytes).toBeGreaterThan(50e6)
       expect(threads).toBe(1)
     }

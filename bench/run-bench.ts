@@ -5,7 +5,7 @@ import { prepareModel, readHubOptions } from '@sdcpu/model-compiler'
 import { type BenchOptions, parseBenchOptions, USAGE } from './bench-options.ts'
 import { describeCpu, readCpu } from './cpu.ts'
 import { checkMask, maskEnvironment } from './cpu-mask.ts'
-import { countGmac, measureOurs, profileOurs } from './measure-ours.ts'
+import { countGmac, measureBatches, profileOurs } from './measure-ours.ts'
 import { checkPeers, comparePeers } from './peers.ts'
 import { findGrowth, GROWTH_LIMIT_BYTES, soak } from './soak.ts'
 import { type Measurement, nameOf, planWork, type Work } from './stage.ts'
@@ -84,11 +84,13 @@ const MODES: Record<BenchOptions['mode'], (setting: BenchSetting) => Promise<num
 async function measureStages(setting: BenchSetting): Promise<number> {
   const { options, modelDir, threads, env } = setting
   const measurements: Measurement[] = []
-  for (const work of planWork({ ...options, ...setting })) {
-    say(`Measuring ${nameOf(work)}`)
-    const order = { ...work, modelDir, threads }
-    const measured = await measureOurs(order, { repeats: options.repeats, env })
-    measurements.push({ ...measured, gmac: await countGmac(order, env) })
+  const works = planWork({ ...options, ...setting })
+  for (const sizes of Map.groupBy(works, ({ stage, steps }) => `${stage} ${steps}`).values()) {
+    say(`Measuring ${sizes.map(nameOf).join(', ')}`)
+    const orders = sizes.map((work) => ({ ...work, modelDir, threads }))
+    const measured = await measureBatches(orders, { repeats: options.repeats, env })
+    for (const [i, measurement] of measured.entries())
+      measurements.push({ ...measurement, gmac: await countGmac(orders[i]!, env) })
   }
   console.log(formatMeasurements(measurements))
   await writeOut(options, { cpu: readCpu(), mask: options.mask, measurements })

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { totalmem } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +10,21 @@ export type Command = { program: string; args: string[]; label: string; env?: No
 
 // Threads that wait for more to do keep a core busy for up to 0.2 s.
 const PAUSE_MS = 300
+
+/** Fewer runs in turns say too little of a machine whose pace changes. */
+export const LEAST_ROUNDS = 5
+
+// How much of the memory two processes may fill.
+const FILLED_SHARE = 0.9
+
+/** Whether two programs that were measured alone can be loaded at the same time. */
+export function fitTogether(
+  a: Pick<Measurement, 'peakRssBytes'>,
+  b: Pick<Measurement, 'peakRssBytes'>,
+): boolean {
+  const limitBytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  return a.peakRssBytes + b.peakRssBytes <= FILLED_SHARE * limitBytes
+}
 
 /**
  * Starts the programs one after the other, each until it is loaded and has done its work once, then has them work in

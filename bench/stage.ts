@@ -24,6 +24,8 @@ export type Measurement = Work & {
   peakRssBytes: number
   /** Products of a run in 10^9 multiply-adds, as computed: a layer computed twice counts twice. */
   gmac?: number
+  /** Of a batch, where it fits into the memory beside a single image of the same work: seconds of both, run by run in turns. */
+  besideSingle?: { single: number[]; batch: number[] }
 }
 
 /** Other work slows a run down and nothing speeds it up, so the quickest one is nearest the truth. */
@@ -34,6 +36,14 @@ export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const upper = Math.floor(sorted.length / 2)
   return sorted.length % 2 === 1 ? sorted[upper]! : (sorted[upper - 1]! + sorted[upper]!) / 2
+}
+
+/** What a batch takes of the time of as many single images, by the medians of runs in turns; undefined where none were made. */
+export function shareOfSingles({
+  batch,
+  besideSingle: turns,
+}: Pick<Measurement, 'batch' | 'besideSingle'>): number | undefined {
+  return turns && median(turns.batch) / (batch * median(turns.single))
 }
 
 /** The work that `npm run bench` does: every stage at every batch size, pictures also at every number of steps. */

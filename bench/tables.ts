@@ -1,5 +1,5 @@
 import { type ProfileSummary, speedUp } from './profile.ts'
-import { bestSeconds, type Measurement, nameOf } from './stage.ts'
+import { bestSeconds, type Measurement, nameOf, shareOfSingles } from './stage.ts'
 
 /** Rows of cells in columns of equal width, the first aligned left and the others right. */
 export function alignColumns(rows: string[][]): string {
@@ -25,13 +25,15 @@ export function formatMeasurements(measurements: Measurement[]): string {
       nameOf(measurement),
       formatSeconds(seconds),
       formatSeconds(seconds / batch),
+      shareOfSingles(measurement)?.toFixed(2) ?? '',
       gmac ? gmac.toPrecision(3) : '',
       gmac ? (gmac / seconds).toPrecision(3) : '',
       formatBytes(peakRssBytes),
       formatSeconds(loadSeconds),
     ]
   })
-  return alignColumns([['work', 'best', 'an image', 'GMAC', 'GMAC/s', 'peak memory', 'load'], ...rows])
+  const head = ['work', 'best', 'an image', 'of as many single', 'GMAC', 'GMAC/s', 'peak memory', 'load']
+  return alignColumns([head, ...rows])
 }
 
 const CORES = [2, 4, 8, 16, 32]
