@@ -27,6 +27,12 @@ describe('parseBenchOptions', () => {
     expect(parseBenchOptions(['--peers', '--mask', 'avx2'])).toMatchObject({ mode: 'peers', mask: 'avx2' })
   })
 
+  it('has two work in turns five times, or as often as one works alone, or as told', () => {
+    expect(parseBenchOptions([])).toMatchObject({ repeats: 3, rounds: 5 })
+    expect(parseBenchOptions(['--repeats', '9'])).toMatchObject({ repeats: 9, rounds: 9 })
+    expect(parseBenchOptions(['--repeats', '9', '--rounds', '2'])).toMatchObject({ repeats: 9, rounds: 2 })
+  })
+
   it.each([
     [['--stages', 'unet,vae'], /--stages is unet,vae; it must be of text, unet, decode, picture/],
     [['--batches', '0'], /--batches is 0; it must be a whole number from 1 to 16/],
@@ -41,6 +47,7 @@ describe('parseBenchOptions', () => {
     [['--mask', 'amx'], /--mask is amx; it must be one of avx2, avx512, vnni/],
     [['--profile', '--mask', 'avx2'], /--mask belongs to --peers or to times of stages, not to --profile/],
     [['--soak', '9', '--mask', 'avx2'], /--mask belongs to --peers or to times of stages, not to --soak/],
+    [['--profile', '--rounds', '9'], /--rounds belongs to --peers or to times of stages, not to --profile/],
     [['--plan', 'auto', '--mask', 'avx2'], /--plan is auto, .*; --mask needs fp32 or int8/],
     [['--profile', '--peers'], /--profile and --peers are two commands; give one/],
     [['--soak', 'long'], /--soak is long; it must be a whole number/],

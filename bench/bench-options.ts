@@ -16,7 +16,8 @@ export const USAGE = `Usage: npm run bench -- [options]             times every 
   --stages LIST     of text, unet, decode, picture (default all)
   --batches LIST    images at once (default 1,2,4; with --peers 1)
   --steps LIST      steps of the pictures (default 1,4; with --peers 1)
-  --repeats N       timed runs of each, after one that is not (default 3)
+  --repeats N       timed runs of each alone, after one that is not (default 3)
+  --rounds N        runs of two in turns, a batch and one image or two engines (default 5, or as many as --repeats)
   --out FILE        the results as JSON
   --mask CLASS      avx2, avx512 or vnni: as on a CPU that has nothing newer; for times, alone or with --peers
   --engines LIST    with --peers: of ours, torch-fp32, torch-bf16, openvino-fp16, openvino-int8 (default: all the CPU has)
@@ -36,6 +37,8 @@ export type BenchOptions = {
   batches: number[]
   steps: number[]
   repeats: number
+  /** Runs in turns. */
+  rounds: number
   /** Pictures of a soak. */
   pictures: number
   out: string | undefined
@@ -45,6 +48,9 @@ export type BenchOptions = {
   /** Class of the CPU that this one stands in for. */
   mask: Mask | undefined
 }
+
+// Fewer say too little of a machine whose pace changes.
+const ROUNDS = 5
 
 /** Reads the arguments of `npm run bench`. @throws Error naming the argument and what it may be */
 export function parseBenchOptions(args: string[]): BenchOptions {
@@ -59,6 +65,7 @@ export function parseBenchOptions(args: string[]): BenchOptions {
       batches: { type: 'string' },
       steps: { type: 'string' },
       repeats: { type: 'string', default: '3' },
+      rounds: { type: 'string' },
       out: { type: 'string' },
       profile: { type: 'boolean', default: false },
       soak: { type: 'string' },
@@ -74,8 +81,10 @@ export function parseBenchOptions(args: string[]): BenchOptions {
   for (const name of ['engines', 'report'] as const)
     if (values[name] !== undefined && mode !== 'peers') throw new Error(`--${name} belongs to --peers`)
   if (values.fresh && mode !== 'peers') throw new Error('--fresh belongs to --peers')
-  if (values.mask !== undefined && mode !== 'stages' && mode !== 'peers')
-    throw new Error(`--mask belongs to --peers or to times of stages, not to --${mode}`)
+  for (const name of ['mask', 'rounds'] as const)
+    if (values[name] !== undefined && mode !== 'stages' && mode !== 'peers')
+      throw new Error(`--${name} belongs to --peers or to times of stages, not to --${mode}`)
+  const repeats = readCount('repeats', values.repeats, 100)
   const plan = PLAN_CHOICES.find((choice) => choice === values.plan)
   if (!plan) throw new Error(`--plan is ${values.plan}; it must be one of ${PLAN_CHOICES.join(', ')}`)
   // The trial that decides runs in this process, which is not masked.
@@ -90,7 +99,8 @@ export function parseBenchOptions(args: string[]): BenchOptions {
     stages: readNames('stages', values.stages, STAGES),
     batches: readCounts('batches', values.batches ?? (mode === 'peers' ? '1' : '1,2,4'), 16),
     steps: readCounts('steps', values.steps ?? (mode === 'peers' ? '1' : '1,4'), 8),
-    repeats: readCount('repeats', values.repeats, 100),
+    repeats,
+    rounds: values.rounds === undefined ? Math.max(repeats, ROUNDS) : readCount('rounds', values.rounds, 100),
     pictures: readCount('soak', values.soak ?? '100', 100_000),
     out: values.out,
     engines: values.engines === undefined ? undefined : readNames('engines', values.engines, ENGINES),

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { MeasureOrder } from './measure.ts'
 import type { ProfileSummary } from './profile.ts'
-import { type Command, fitTogether, LEAST_ROUNDS, runInTurns } from './run-in-turns.ts'
+import { type Command, fitTogether, runInTurns } from './run-in-turns.ts'
 import { runProcess } from './run-process.ts'
 import { type Measurement, nameOf } from './stage.ts'
 
@@ -17,7 +17,7 @@ export function commandOurs(order: MeasureOrder, env: Record<string, string> = {
   }
 }
 
-type Measuring = { repeats: number; env: Record<string, string> }
+type Measuring = { repeats: number; rounds: number; env: Record<string, string> }
 
 /**
  * Measures the same work in several batch sizes, each in a process of its own; then each batch in turns with a single image,
@@ -29,17 +29,19 @@ export async function measureBatches(orders: MeasureOrder[], measuring: Measurin
   const single = orders.findIndex(({ batch }) => batch === 1)
   if (single < 0) return measured
   const commands = orders.map((order) => commandOurs(order, measuring.env))
-  const rounds = Math.max(measuring.repeats, LEAST_ROUNDS)
   for (const [i, measurement] of measured.entries()) {
     if (measurement.batch === 1 || !fitTogether(measured[single]!, measurement)) continue
-    const [one, several] = await runInTurns([commands[single]!, commands[i]!], rounds)
+    const [one, several] = await runInTurns([commands[single]!, commands[i]!], measuring.rounds)
     measurement.besideSingle = { single: one!.seconds, batch: several!.seconds }
   }
   return measured
 }
 
 /** Measures one piece of work in a process of its own. */
-async function measureOurs(order: MeasureOrder, { repeats, env }: Measuring): Promise<Measurement> {
+async function measureOurs(
+  order: MeasureOrder,
+  { repeats, env }: Omit<Measuring, 'rounds'>,
+): Promise<Measurement> {
   const [measurement] = await runInTurns([commandOurs(order, env)], repeats)
   return measurement!
 }

@@ -10,7 +10,7 @@ import { commandOurs } from './measure-ours.ts'
 import { formatPeers, type Measured, type Turns, writeBetweenMarkers } from './peers-report.ts'
 import { findPython } from './python-environment.ts'
 import type { BenchSetting } from './run-bench.ts'
-import { type Command, fitTogether, LEAST_ROUNDS, runInTurns } from './run-in-turns.ts'
+import { type Command, fitTogether, runInTurns } from './run-in-turns.ts'
 import { runProcess } from './run-process.ts'
 import { nameOf, planWork, type Stage, type Work } from './stage.ts'
 
@@ -89,7 +89,7 @@ function measureTurns(peer: EngineName, task: Task): Promise<Turns> {
   const names = { file: `turns-${label}-${peer}`, engines: `${label} and ${peer} in turns` }
   return recall(names, task, async () => {
     const commands = [await commandOf('ours', task), await commandOf(peer, task)]
-    const [ours, theirs] = await runInTurns(commands, Math.max(task.options.repeats, LEAST_ROUNDS))
+    const [ours, theirs] = await runInTurns(commands, task.options.rounds)
     return { ours: ours!.seconds, peer: theirs!.seconds }
   })
 }

@@ -88,7 +88,7 @@ async function measureStages(setting: BenchSetting): Promise<number> {
   for (const sizes of Map.groupBy(works, ({ stage, steps }) => `${stage} ${steps}`).values()) {
     say(`Measuring ${sizes.map(nameOf).join(', ')}`)
     const orders = sizes.map((work) => ({ ...work, modelDir, threads }))
-    const measured = await measureBatches(orders, { repeats: options.repeats, env })
+    const measured = await measureBatches(orders, { ...options, env })
     for (const [i, measurement] of measured.entries())
       measurements.push({ ...measurement, gmac: await countGmac(orders[i]!, env) })
   }

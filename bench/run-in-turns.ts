@@ -11,9 +11,6 @@ export type Command = { program: string; args: string[]; label: string; env?: No
 // Threads that wait for more to do keep a core busy for up to 0.2 s.
 const PAUSE_MS = 300
 
-/** Fewer runs in turns say too little of a machine whose pace changes. */
-export const LEAST_ROUNDS = 5
-
 // How much of the memory two processes may fill.
 const FILLED_SHARE = 0.9
 
