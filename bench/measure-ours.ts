@@ -17,33 +17,25 @@ export function commandOurs(order: MeasureOrder, env: Record<string, string> = {
   }
 }
 
-type Measuring = { repeats: number; rounds: number; env: Record<string, string> }
-
 /**
  * Measures the same work in several batch sizes, each in a process of its own; then each batch in turns with a single image,
  * where both fit into the memory: what is measured minutes apart tells of the machine's pace as much as of batches.
  */
-export async function measureBatches(orders: MeasureOrder[], measuring: Measuring): Promise<Measurement[]> {
+export async function measureBatches(
+  orders: MeasureOrder[],
+  { repeats, rounds, env }: { repeats: number; rounds: number; env: Record<string, string> },
+): Promise<Measurement[]> {
+  const commands = orders.map((order) => commandOurs(order, env))
   const measured: Measurement[] = []
-  for (const order of orders) measured.push(await measureOurs(order, measuring))
+  for (const command of commands) measured.push(...(await runInTurns([command], repeats)))
   const single = orders.findIndex(({ batch }) => batch === 1)
   if (single < 0) return measured
-  const commands = orders.map((order) => commandOurs(order, measuring.env))
   for (const [i, measurement] of measured.entries()) {
     if (measurement.batch === 1 || !fitTogether(measured[single]!, measurement)) continue
-    const [one, several] = await runInTurns([commands[single]!, commands[i]!], measuring.rounds)
+    const [one, several] = await runInTurns([commands[single]!, commands[i]!], rounds)
     measurement.besideSingle = { single: one!.seconds, batch: several!.seconds }
   }
   return measured
-}
-
-/** Measures one piece of work in a process of its own. */
-async function measureOurs(
-  order: MeasureOrder,
-  { repeats, env }: Omit<Measuring, 'rounds'>,
-): Promise<Measurement> {
-  const [measurement] = await runInTurns([commandOurs(order, env)], repeats)
-  return measurement!
 }
 
 /** Counts the products of one piece of work, in another process: profiling takes memory that would be measured with it. */
